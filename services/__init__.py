@@ -1,0 +1,1 @@
+"""The four services; each is started with `python -m services.<name>` and imports none of the others."""

@@ -1,0 +1,1 @@
+"""Cached reads with a time to live, invalidated by Kafka."""

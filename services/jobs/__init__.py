@@ -1,0 +1,1 @@
+"""Kafka in, PostgreSQL out: vitals, issues, and background jobs."""

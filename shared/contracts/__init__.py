@@ -1,0 +1,1 @@
+"""What travels between services and to Kafka's other users: topics, payloads, headers, dead letters."""

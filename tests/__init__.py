@@ -1,0 +1,1 @@
+"""The tests of signalbox: unit, contract, integration, e2e and fault."""
