@@ -1,0 +1,1 @@
+"""Everything that puts signalbox on a machine."""

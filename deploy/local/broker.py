@@ -1,0 +1,60 @@
+"""Which broker runs as `kafka`: Apache Kafka where it can be had, else the embedded one, and why."""
+
+from deploy.local.embedded_broker import CANNOT_PROMISE, EmbeddedBroker
+from deploy.local.errors import MissingTool
+from deploy.local.kafka import Kafka
+from deploy.local.kafka_jars import KafkaJars
+from deploy.local.process import Running
+from deploy.local.server import Say
+from deploy.local.settings import Broker, Settings
+from deploy.local.state import State
+
+
+def choose(asked: Broker, problem: str | None) -> tuple[Broker, str]:
+    """The broker to take and why; `problem` is what keeps Apache Kafka from running here.
+
+    Raises MissingTool when Apache Kafka is asked for and cannot be had.
+    """
+    if asked == "embedded":
+        return "embedded", "BROKER=embedded asks for it"
+    if problem is None:
+        return "apache", "it can run here"
+    if asked == "apache":
+        raise MissingTool(
+            f"BROKER=apache cannot be done: {problem} (BROKER=embedded needs neither Java nor Maven)"
+        )
+    return "embedded", problem
+
+
+def select(settings: Settings, state: State, say: Say) -> Kafka | EmbeddedBroker:
+    """The broker of this stack, with everything fetched that it needs. Raises MissingTool."""
+    jars = KafkaJars(state, settings.environ)
+    there = Running.read(state.run / "kafka.json")
+    if there and there.is_alive():
+        # Asked for another one than that which runs, the start refuses.
+        return build(settings.broker or there.kind, settings, state, jars)
+    kind, reason = choose(settings.broker, jars.problem())
+    if kind == "apache":
+        try:
+            jars.fetch(say)
+        except MissingTool as error:
+            kind, reason = choose(settings.broker, str(error))
+    if kind == "embedded":
+        say(f"kafka       embedded broker, because {reason}: {CANNOT_PROMISE}")
+    return build(kind, settings, state, jars)
+
+
+def build(
+    kind: str, settings: Settings, state: State, jars: KafkaJars | None = None
+) -> Kafka | EmbeddedBroker:
+    """The broker of that kind, as `make down` needs it too: nothing is fetched or looked for."""
+    port = settings.ports.port("kafka")
+    if kind == "embedded":
+        return EmbeddedBroker(state, port, settings.environ)
+    return Kafka(
+        state=state,
+        port=port,
+        controller=settings.ports.port("kafka_controller"),
+        jars=jars or KafkaJars(state, settings.environ),
+        environ=settings.environ,
+    )
