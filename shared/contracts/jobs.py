@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from shared.contracts.events import Instant
+from shared.contracts.events import Instant, Uuid
 
 
 class JobType(StrEnum):
@@ -63,7 +63,7 @@ def lane_of(priority: int) -> Lane:
 class JobRequest(Struct, kw_only=True, omit_defaults=True):
     """Please run this. Sending it again with the same `id` changes nothing."""
 
-    id: Annotated[str, Meta(description="The job's UUID, made by whoever asks.")]
+    id: Annotated[Uuid, Meta(description="The job's UUID, made by whoever asks.")]
     type: Annotated[JobType, Meta(description="The kind of work.")]
     payload: Annotated[dict[str, Any], Meta(description="The handler's input.")] = {}
     priority: Annotated[Priority, Meta(description="0 to 9; higher runs first.")] = PRIORITY_DEFAULT
@@ -80,7 +80,7 @@ class JobRequest(Struct, kw_only=True, omit_defaults=True):
 class JobHint(Struct, kw_only=True, frozen=True):
     """A job can be claimed. Losing a hint costs time, never the job: a sweep finds what nobody claimed."""
 
-    id: Annotated[str, Meta(description="The job's UUID.")]
+    id: Annotated[Uuid, Meta(description="The job's UUID.")]
     type: Annotated[str, Meta(description="The kind of work.")]
     priority: Annotated[Priority, Meta(description="0 to 9; higher runs first.")]
 
@@ -88,7 +88,7 @@ class JobHint(Struct, kw_only=True, frozen=True):
 class JobRetry(Struct, kw_only=True, frozen=True):
     """A failed attempt is to be followed by another at exactly `due_at`."""
 
-    id: Annotated[str, Meta(description="The job's UUID.")]
+    id: Annotated[Uuid, Meta(description="The job's UUID.")]
     type: Annotated[str, Meta(description="The kind of work.")]
     priority: Annotated[Priority, Meta(description="0 to 9; higher runs first.")]
     due_at: Annotated[Instant, Meta(description="When the next attempt may start.")]
@@ -99,7 +99,7 @@ class JobRetry(Struct, kw_only=True, frozen=True):
 class JobStatusChange(Struct, kw_only=True, frozen=True):
     """A job entered a state. The topic is compacted by job, so its end is the state of every job."""
 
-    id: Annotated[str, Meta(description="The job's UUID.")]
+    id: Annotated[Uuid, Meta(description="The job's UUID.")]
     type: Annotated[str, Meta(description="The kind of work.")]
     status: Annotated[JobStatus, Meta(description="The state that it entered.")]
     attempts: Annotated[int, Meta(description="Attempts started so far.")]
@@ -118,7 +118,7 @@ class FailedAttempt(Struct, kw_only=True, frozen=True):
 class DeadJob(Struct, kw_only=True, frozen=True):
     """A job that gave up, with all that is needed to understand it and to run it again."""
 
-    id: Annotated[str, Meta(description="The job's UUID.")]
+    id: Annotated[Uuid, Meta(description="The job's UUID.")]
     type: Annotated[str, Meta(description="The kind of work.")]
     payload: Annotated[dict[str, Any], Meta(description="The handler's input.")]
     priority: Annotated[Priority, Meta(description="0 to 9; higher runs first.")]

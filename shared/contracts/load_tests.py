@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.contracts.events import Instant
+from shared.contracts.events import Instant, Uuid
 
 
 class LoadRating(StrEnum):
@@ -49,7 +49,7 @@ class EndpointResult(Struct, kw_only=True, frozen=True):
 class LoadTestResult(Struct, kw_only=True, frozen=True):
     """One run of a scenario."""
 
-    id: Annotated[str, Meta(description="The run's UUID.")]
+    id: Annotated[Uuid, Meta(description="The run's UUID.")]
     scenario: Annotated[str, Meta(description="Such as `light`.")]
     target: Annotated[str, Meta(description="The address under load.")]
     started_at: Annotated[Instant, Meta(description="When it began.")]

@@ -1,0 +1,179 @@
+"""The jobs service put together: its API, its Faust agents, its dispatcher and what keeps jobs moving.
+
+The only module that names Faust. Agents are plain functions over a stream of records; here they are given topics,
+and every part runs in one event loop: when one fails, the process ends, and whoever supervises it starts it anew.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import faust
+import uvicorn
+from faust.types import EventT, StreamT
+
+from services.jobs import agents, api
+from services.jobs.dispatcher import Dispatcher
+from services.jobs.handlers import HANDLERS
+from services.jobs.handlers.contract import Tools
+from services.jobs.mail import mailer_for
+from services.jobs.publisher import Publisher
+from services.jobs.records import Record
+from services.jobs.relay import relay
+from services.jobs.retries import RetryTier
+from services.jobs.runner import Runner
+from services.jobs.settings import JobsSettings
+from services.jobs.store.database import Database
+from services.jobs.sweeper import Sweeper
+from shared import kafka, logs
+from shared.contracts.dead_letter import Origin
+from shared.contracts.topics import RETRY_TIERS_S, Topic
+
+_log = logs.get(__name__)
+
+
+async def serve(settings: JobsSettings) -> None:
+    """Run until SIGTERM or SIGINT; raises when any part fails.
+
+    Raises MissingTopics, ConfigurationError and StoreUnavailable before anything has started.
+    """
+    database = Database(
+        settings.postgres_dsn.get_secret_value(),
+        connections_max=settings.postgres_connections_max,
+        timeout_s=settings.postgres_timeout_s,
+    )
+    mailer = mailer_for(settings.mail_url.get_secret_value())
+    await database.open()
+    producer = kafka.producer(settings, client_id=settings.jobs_worker_name)
+    await producer.start()
+    publisher = Publisher(producer)
+    tools = Tools(database=database, mailer=mailer, settings=settings)
+    runner = Runner(tools, publisher, lease_s=settings.jobs_lease_s)
+    try:
+        await _run_parts(settings, database, publisher, runner)
+    finally:
+        await producer.stop()
+        await database.close()
+
+
+async def _run_parts(
+    settings: JobsSettings, database: Database, publisher: Publisher, runner: Runner
+) -> None:
+    dispatcher = Dispatcher(
+        settings,
+        database,
+        publisher,
+        runner,
+        worker=settings.jobs_worker_name,
+        concurrency=settings.jobs_concurrency,
+        reserved_slots=settings.jobs_reserved_slots,
+        lease_s=settings.jobs_lease_s,
+    )
+    sweeper = Sweeper(
+        database,
+        publisher,
+        worker=settings.jobs_worker_name,
+        lease_s=settings.jobs_lease_s,
+        interval_s=settings.jobs_sweep_interval_s,
+        hint_again_after_s=settings.jobs_hint_again_after_s,
+    )
+    web = api.create_app(settings, database, publisher, runner)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            web,
+            host=settings.host,
+            port=settings.jobs_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+        )
+    )
+    async with _faust(settings, database, publisher), asyncio.TaskGroup() as group:
+        parts = [
+            group.create_task(dispatcher.run(), name="dispatcher"),
+            group.create_task(sweeper.run(), name="sweeper"),
+            group.create_task(relay(database, publisher), name="relay"),
+            *(
+                group.create_task(
+                    RetryTier(settings, publisher, tier, worker=settings.jobs_worker_name).run(),
+                    name=f"retry-{tier}",
+                )
+                for tier in RETRY_TIERS_S
+            ),
+        ]
+        await server.serve()  # returns on SIGTERM or SIGINT
+        _log.info("stopping")
+        for part in parts:
+            part.cancel()
+
+
+@asynccontextmanager
+async def _faust(settings: JobsSettings, database: Database, publisher: Publisher) -> AsyncIterator[None]:
+    """Faust, running, with an agent for each topic that is taken in."""
+    max_attempts = {type.value: handler.policy.max_attempts for type, handler in HANDLERS.items()}
+    app = create_faust(
+        settings,
+        agents.agents(database, publisher, max_attempts, batch_records_max=settings.jobs_batch_records_max),
+    )
+    await app.start()
+    try:
+        yield
+    finally:
+        await app.stop()
+
+
+def create_faust(settings: JobsSettings, by_topic: Mapping[Topic, agents.Agent]) -> faust.App:
+    """A Faust app with an agent for each topic.
+
+    No tables and no `take()`: what is counted is counted in PostgreSQL, and `take()` acknowledges a batch whose
+    processing failed. Acknowledgement is ours (`noack`), in order, after the transaction.
+    """
+    brokers = ",".join(f"kafka://{address}" for address in settings.kafka_bootstrap_servers.split(","))
+    app = faust.App(
+        "signalbox-jobs",
+        broker=brokers,
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        broker_session_timeout=kafka.SESSION_TIMEOUT_MS / 1000,
+        broker_heartbeat_interval=kafka.HEARTBEAT_INTERVAL_MS / 1000,
+        broker_rebalance_timeout=kafka.SESSION_TIMEOUT_MS / 1000,
+        broker_commit_interval=0.5,
+        broker_max_poll_records=settings.jobs_batch_records_max,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        stream_buffer_maxsize=settings.jobs_batch_records_max,
+    )
+    for topic, agent in by_topic.items():
+        channel = app.topic(
+            topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+        app.agent(channel, name=topic.name)(_over_records(agent))
+    return app
+
+
+def _over_records(agent: agents.Agent):  # type: ignore[no-untyped-def] # Faust's agent type is a decorator's
+    async def run(stream: StreamT[bytes]) -> None:
+        try:
+            await agent(_records(stream))
+        except Exception:
+            # Faust would restart the agent and acknowledge the event; ending the process loses nothing.
+            _log.exception("agent_failed")
+            raise
+
+    return run
+
+
+async def _records(stream: StreamT[bytes]) -> AsyncIterator[Record]:
+    async for event in stream.noack().events():
+        yield _record(event)
+
+
+def _record(event: EventT[bytes]) -> Record:
+    message = event.message
+    origin = Origin(message.topic, message.partition, message.offset, int((message.timestamp or 0) * 1000))
+    headers = message.headers or []
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return Record(message.key, message.value, list(pairs), origin, ack=event.ack)

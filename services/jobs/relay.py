@@ -1,0 +1,59 @@
+"""The relay: outbox rows to Kafka, in order, each deleted only when Kafka has acknowledged it."""
+
+import asyncio
+from typing import NamedTuple
+
+from services.jobs import metrics
+from services.jobs.publisher import Message, Publisher, message
+from services.jobs.store import outbox
+from services.jobs.store.database import Database
+from services.jobs.store.outbox import Pending
+from shared import logs
+from shared.contracts.topics import ISSUES, JOBS_DEAD, JOBS_STATUS, WEB_VITALS, Topic
+from shared.errors import Retryable
+
+_log = logs.get(__name__)
+
+_MESSAGES_MAX = 1_000
+_IDLE_S = 0.2  # what an aggregate's or a status's reader waits at most
+_PAUSE_S = 1.0
+
+
+class _Route(NamedTuple):
+    topic: Topic
+    type: str
+
+
+_ROUTES = {
+    "job_status": _Route(JOBS_STATUS, "signalbox.job.status"),
+    "job_dead": _Route(JOBS_DEAD, "signalbox.job.dead"),
+    "web_vitals": _Route(WEB_VITALS, "signalbox.web-vitals.window"),
+    "issue": _Route(ISSUES, "signalbox.issue.changed"),
+}
+
+
+async def relay(database: Database, publisher: Publisher) -> None:
+    """Empty the outbox until cancelled. A crash after Kafka's word and before ours tells a message twice."""
+    while True:
+        try:
+            moved = await _move(database, publisher)
+        except Retryable as error:
+            _log.warning("relay_waits", error=str(error))
+            moved = 0
+            await asyncio.sleep(_PAUSE_S)
+        if moved < _MESSAGES_MAX:
+            await asyncio.sleep(_IDLE_S)
+
+
+async def _move(database: Database, publisher: Publisher) -> int:
+    async with database.transaction() as connection:
+        pending = await outbox.take(connection, _MESSAGES_MAX)
+        await publisher.publish([_message(row) for row in pending])
+    for row in pending:
+        metrics.MESSAGES_RELAYED.labels(row.kind).inc()
+    return len(pending)
+
+
+def _message(row: Pending) -> Message:
+    route = _ROUTES[row.kind]
+    return message(route.topic, key=row.key, id=row.event_id, type=route.type, payload=row.payload)
