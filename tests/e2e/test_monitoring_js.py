@@ -220,6 +220,30 @@ async def test_an_unreachable_server_costs_no_event(page: Page, collector: Colle
     await arrival(collector, lambda c: c.of_type("event"))
 
 
+@pytest.mark.parametrize(
+    ("agent", "device"),
+    [
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
+            "mobile",
+        ),
+        ("Mozilla/5.0 (Linux; Android 15; Pixel 9) Chrome/140.0 Mobile Safari/537.36", "mobile"),
+        ("Mozilla/5.0 (Linux; Android 15; SM-X910) Chrome/140.0 Safari/537.36", "tablet"),
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36", "desktop"),
+    ],
+)
+async def test_the_device_is_guessed(
+    browser: Browser, collector: Collector, site: str, agent: str, device: str
+) -> None:
+    context = await browser.new_context(user_agent=agent)
+    page = await context.new_page()
+    await page.goto(site)
+    await page.evaluate("signalbox.flush()")
+    await arrival(collector, lambda c: c.of_type("page_view"))
+    assert {event["device"] for event in collector.events} == {device}
+    await context.close()
+
+
 async def test_a_refusal_for_good_is_not_repeated(page: Page, collector: Collector) -> None:
     await page.evaluate("signalbox.flush()")
     collector.answers.append(Answer(401))

@@ -41,16 +41,16 @@ class Answer:
 
 
 class Collector:
-    """Listens on a free port of the loopback interface from `with` to its end."""
+    """Listens on the loopback interface, on a free port unless one is given, from `with` to its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         #: Answers to the next POSTs, first to first; afterwards everything is accepted.
         self.answers: deque[Answer] = deque()
         #: Path to (content type, bytes), for GET.
         self.files: dict[str, tuple[str, bytes]] = {}
         self._requests: list[Request] = []
         self._arrived = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property
