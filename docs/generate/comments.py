@@ -10,7 +10,7 @@ def of_attributes(cls: type) -> dict[str, str]:
     source = textwrap.dedent(inspect.getsource(cls))
     lines = source.splitlines()
     body = ast.parse(source).body[0]
-    assert isinstance(body, ast.ClassDef)  # noqa: S101 - inspect.getsource of a class is a class statement
+    assert isinstance(body, ast.ClassDef)
     comments = {}
     for statement in body.body:
         name = _assigned(statement)

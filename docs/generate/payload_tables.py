@@ -8,6 +8,7 @@ import msgspec
 
 from docs.generate import comments, schemas
 from docs.generate.tables import table
+from shared.contracts.events import Uuid
 
 _HEADER = ["Field", "Type", "Default", "Meaning"]
 _BOUNDS = {
@@ -16,6 +17,7 @@ _BOUNDS = {
     ("minItems", "maxItems"): "{} items",
     ("minProperties", "maxProperties"): "{} entries",
 }
+_UUID = msgspec.json.schema(Uuid)["pattern"]
 _WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
 
 
@@ -138,6 +140,8 @@ def _type(schema: dict[str, Any]) -> str:
             if "additionalProperties" in schema
             else "object"
         )
+    elif schema.get("pattern") == _UUID:
+        word = "UUID"
     elif schema.get("format") == "date-time":
         word = "time (RFC 3339)"
     else:
@@ -153,7 +157,7 @@ def _bounds(schema: dict[str, Any]) -> Iterator[str]:
             yield phrase.format(f"at least {schema[least]:g}")
         elif most in schema:
             yield phrase.format(f"at most {schema[most]:g}")
-    if "pattern" in schema:
+    if "pattern" in schema and schema["pattern"] != _UUID:
         yield f"`{schema['pattern']}`"
 
 
