@@ -58,6 +58,8 @@ class KafkaJars:
         """Why Apache Kafka cannot run here, in a few words; None when it can."""
         if self.java is None:
             return f"Java {OLDEST_JAVA} or newer is missing"
+        if not self.java_version:
+            return f"{self.java} does not run"
         if self._java_major < OLDEST_JAVA:
             return f"Java is {self._java_major}, Kafka needs {OLDEST_JAVA} or newer"
         if not self.are_here() and self._tool("mvn") is None:
@@ -86,7 +88,7 @@ class KafkaJars:
             told = run(Command([str(self.java), "-version"], self.environ, Path("/")), timeout_s=30.0)
         except (OSError, subprocess.TimeoutExpired):
             return ""
-        return told.stderr if told.returncode == 0 else ""
+        return told.stderr + told.stdout if told.returncode == 0 else ""
 
     @cached_property
     def folder(self) -> Path:
@@ -160,7 +162,7 @@ class KafkaJars:
 
     @cached_property
     def _java_major(self) -> int:
-        """17 from `openjdk version "17.0.15" 2025-04-15`; 8 calls itself 1.8; 0 when Java does not run."""
+        """17 from `openjdk version "17.0.15" 2025-04-15`; 8 calls itself 1.8; 0 when it says neither."""
         found = re.search(r'version "(?:1\.)?(\d+)', self.java_version)
         return int(found[1]) if found else 0
 

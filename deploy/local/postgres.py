@@ -96,7 +96,13 @@ class Postgres:
 
     @cached_property
     def _binaries(self) -> Binaries:
-        found = postgres_binaries.find(self._home.major(), self.chosen, self.environ)
+        usable = postgres_binaries.usable(self.chosen, self.environ)
+        major = self._home.major()
+        found = next((one for one in usable if major in (None, one.major)), None)
+        if found is None:
+            there = " and ".join(str(one.major) for one in usable)
+            problem = f"was written by PostgreSQL {major}, and only {there} is installed here"
+            raise self.state.error(self._home.data, problem)
         if not found.can_be_run_by(self._home.user):
             if not found.from_wheel:
                 raise LocalStackError(

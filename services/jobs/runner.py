@@ -14,7 +14,7 @@ from services.jobs.store.database import Connection
 from services.jobs.store.jobs import ClaimedJob
 from shared import logs
 from shared.contracts.jobs import JobRetry, JobType
-from shared.errors import Permanent, PoisonRecord, StoreUnavailable
+from shared.errors import Permanent, PoisonRecord, Retryable, StoreUnavailable
 
 _log = logs.get(__name__)
 
@@ -57,9 +57,11 @@ class Runner:
             return await self._give_up(job, _described(error))
         except TimeoutError:
             return await self._failed(job, f"took longer than {handler.policy.timeout_s:g} s")
-        except Exception as error:  # noqa: BLE001 - a handler may fail in any way; its policy decides
-            _log.info("attempt_failed", job=job.id, type=job.type, attempt=job.attempt, exc_info=error)
+        except Retryable as error:
             return await self._failed(job, _described(error), getattr(error, "retry_after_s", None))
+        except Exception as error:  # noqa: BLE001 - a handler may fail in any way; its policy decides
+            _log.warning("attempt_failed", job=job.id, type=job.type, attempt=job.attempt, exc_info=error)
+            return await self._failed(job, _described(error))
         return await self._completed(job, result)
 
     async def _completed(self, job: ClaimedJob, result: object) -> str:

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from services.jobs.handlers.contract import Context, Handler
 from services.jobs.retry import RetryPolicy
-from services.jobs.store import issues, traffic, vitals
+from services.jobs.store import effects, issues, traffic, vitals
 
 _ISSUES_MAX = 100
 
@@ -49,15 +49,14 @@ async def work(report: Report, context: Context) -> dict[str, Any]:
             content["events"] = await traffic.custom_events(
                 connection, project=context.project, start=start, end=end
             )
-        await connection.execute(
-            "INSERT INTO reports (job_id, project, kind, from_time, to_time, content) VALUES ($1, $2, $3, $4, $5, $6) "
-            "ON CONFLICT (job_id) DO UPDATE SET content = excluded.content, created_at = now()",
-            context.job_id,
-            context.project,
-            report.kind,
-            start,
-            end,
-            content,
+        await effects.save_report(
+            connection,
+            job_id=context.job_id,
+            project=context.project,
+            kind=report.kind,
+            start=start,
+            end=end,
+            content=content,
         )
     rows = {part: len(value) for part, value in content.items()}
     return {"report": context.job_id, "rows": rows, "bytes": len(msgspec.json.encode(content))}

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from services.jobs.handlers.contract import Context, Handler, TryAgain
 from services.jobs.mail import MailError
 from services.jobs.retry import RetryPolicy
+from services.jobs.store import effects
 
 Address = Annotated[str, Meta(pattern=r"^[^@\s,<>]{1,64}@[^@\s,<>]{1,190}$")]
 
@@ -32,8 +33,7 @@ async def work(batch: EmailBatch, context: Context) -> dict[str, Any]:
 
 async def _done(context: Context) -> set[str]:
     async with context.tools.database.transaction() as connection:
-        rows = await connection.fetch("SELECT recipient FROM emails_sent WHERE job_id = $1", context.job_id)
-    return {row["recipient"] for row in rows}
+        return await effects.recipients_done(connection, job_id=context.job_id)
 
 
 async def _send(batch: EmailBatch, recipient: str, context: Context) -> None:
@@ -49,11 +49,8 @@ async def _send(batch: EmailBatch, recipient: str, context: Context) -> None:
     except MailError as error:
         raise TryAgain(str(error)) from error
     async with context.tools.database.transaction() as connection:
-        await connection.execute(
-            "INSERT INTO emails_sent (job_id, recipient, message_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            context.job_id,
-            recipient,
-            message["Message-ID"],
+        await effects.mark_mailed(
+            connection, job_id=context.job_id, recipient=recipient, message_id=message["Message-ID"]
         )
 
 

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from services.jobs.handlers.contract import Context, Handler, TryAgain
 from services.jobs.retry import RetryPolicy
+from services.jobs.store import effects
 from shared.errors import Permanent
 
 _WEBHOOK_TIMEOUT_S = 10.0
@@ -29,13 +30,12 @@ async def work(notification: Notification, context: Context) -> dict[str, Any]:
         await _post(notification, notification.webhook, context)
         delivered.append("webhook")
     async with context.tools.database.transaction() as connection:
-        await connection.execute(
-            "INSERT INTO notifications (job_id, recipient, title, body) VALUES ($1, $2, $3, $4) "
-            "ON CONFLICT (job_id) DO NOTHING",
-            context.job_id,
-            notification.to,
-            notification.title,
-            notification.body,
+        await effects.save_notification(
+            connection,
+            job_id=context.job_id,
+            recipient=notification.to,
+            title=notification.title,
+            body=notification.body,
         )
     return {"delivered": delivered}
 

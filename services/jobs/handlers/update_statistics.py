@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from services.jobs.handlers.contract import Context, Handler
 from services.jobs.retry import RetryPolicy
+from services.jobs.store import effects
 
 
 class Statistics(Struct, forbid_unknown_fields=True):
@@ -25,32 +26,11 @@ async def work(statistics: Statistics, context: Context) -> dict[str, Any]:
 
 
 async def _count(context: Context, day: date) -> dict[str, Any]:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     async with context.tools.database.transaction() as connection:
-        row = await connection.fetchrow(
-            """
-            INSERT INTO statistics_daily
-                (project, day, errors, metrics, page_views, custom_events, jobs_completed, jobs_failed)
-            SELECT $1, $2::date,
-                (SELECT count(*) FROM error_events WHERE project = $1 AND occurred_at >= $2 AND occurred_at < $3),
-                (SELECT count(*) FROM metrics WHERE project = $1 AND occurred_at >= $2 AND occurred_at < $3),
-                (SELECT count(*) FROM page_views WHERE project = $1 AND occurred_at >= $2 AND occurred_at < $3),
-                (SELECT count(*) FROM custom_events WHERE project = $1 AND occurred_at >= $2 AND occurred_at < $3),
-                (SELECT count(*) FROM background_jobs WHERE project = $1 AND status = 'completed'
-                    AND completed_at >= $2 AND completed_at < $3),
-                (SELECT count(*) FROM background_jobs WHERE project = $1 AND status = 'failed'
-                    AND completed_at >= $2 AND completed_at < $3)
-            ON CONFLICT (project, day) DO UPDATE SET
-                errors = excluded.errors, metrics = excluded.metrics, page_views = excluded.page_views,
-                custom_events = excluded.custom_events, jobs_completed = excluded.jobs_completed,
-                jobs_failed = excluded.jobs_failed, updated_at = now()
-            RETURNING day, errors, metrics, page_views, custom_events, jobs_completed, jobs_failed
-            """,
-            context.project,
-            datetime(day.year, day.month, day.day, tzinfo=UTC),
-            datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1),
+        return await effects.count_day(
+            connection, project=context.project, day=day, start=start, end=start + timedelta(days=1)
         )
-    assert row is not None
-    return dict(row)
 
 
 HANDLER = Handler(Statistics, work, RetryPolicy(timeout_s=300.0))
