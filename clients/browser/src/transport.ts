@@ -12,10 +12,8 @@ const FLUSH_MS = 5_000;
 const BATCH_EVENTS = 20;
 /** Browsers refuse keepalive requests and beacons of more than 64 KiB under way. */
 const BATCH_BYTES = 60_000;
-/** Before `init` has given the key, and while a request is under way. */
-const BUFFER_EVENTS = 100;
-/** A page that fails in a loop must flood neither the visitor's line nor the server. */
-const EVENTS_A_MINUTE = 300;
+/** A minute, and in the buffer: a page that fails in a loop must flood neither its visitor nor the server. */
+const EVENTS_MAX = 300;
 /** Longer than any stack and any sane set of properties; it could not be kept either. */
 const EVENT_CHARS_MAX = 100_000;
 const BACKOFF_MS = 1_000;
@@ -57,9 +55,10 @@ export const enqueue = (line: string): void => {
   const now = Math.floor(Date.now() / 60_000);
   count = now === minute ? count + 1 : 1;
   minute = now;
-  if (count > EVENTS_A_MINUTE || buffer.length >= BUFFER_EVENTS || line.length > EVENT_CHARS_MAX) return;
+  if (count > EVENTS_MAX || buffer.length >= EVENTS_MAX || line.length > EVENT_CHARS_MAX) return;
   buffer.push(line);
-  if (buffer.length >= BATCH_EVENTS) void flush();
+  // Sending takes a millisecond or two: that is a task of its own, and not part of the caller's.
+  if (buffer.length === BATCH_EVENTS) schedule(0);
   else if (!timer) schedule(FLUSH_MS);
 };
 
