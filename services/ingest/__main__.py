@@ -1,0 +1,102 @@
+"""`python -m services.ingest`: settings, Kafka, then HTTP until SIGTERM or SIGINT."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+
+import uvicorn
+import uvloop
+
+from services.ingest.app import create_app
+from services.ingest.publisher import KafkaPublisher
+from services.ingest.settings import IngestSettings
+from shared import kafka, logs
+from shared.clock import SystemClock
+from shared.contracts.topics import TOPICS, used_by
+from shared.errors import ConfigurationError, Retryable, SignalboxError
+from shared.settings import load
+
+_log = logs.get(__name__)
+
+_KAFKA_RETRY_S = 1.0
+_BACKLOG = 2048  # connections that wait to be accepted; the kernel's somaxconn may cut it
+
+
+def main() -> None:
+    """Run until told to stop. Exits 1, with one line that says why, when it cannot start."""
+    try:
+        settings = load(IngestSettings)
+        logs.configure("ingest", level=settings.log_level, format=settings.log_format)
+        with _bind(settings) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, listener))
+    except SignalboxError as error:
+        sys.exit(f"ingest: {error}")
+    except KeyboardInterrupt:
+        sys.exit("ingest: interrupted before it was ready")
+
+
+async def _serve(settings: IngestSettings, listener: socket.socket) -> None:
+    publisher = await _connect(settings)
+    try:
+        app = create_app(settings, publisher, SystemClock())
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                lifespan="off",
+                access_log=False,  # requests are counted in /metrics
+                log_config=None,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_graceful_shutdown=round(settings.shutdown_grace_s),
+            )
+        )
+        _log.info("listening", host=settings.host, port=settings.ingest_port)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises the signal that stopped it once more when it is done, which would skip what follows.
+            signal.signal(number, lambda *_: None)
+        await server.serve(sockets=[listener])
+    finally:
+        await publisher.stop()
+    _log.info("stopped")
+
+
+async def _connect(settings: IngestSettings) -> KafkaPublisher:
+    """A started publisher. Waits for Kafka up to `startup_timeout_s`, then raises Retryable; topics must exist."""
+    written = [topic for topic in TOPICS.values() if "ingest" in topic.producers]
+    publisher = KafkaPublisher(settings, written, timeout_s=settings.publish_timeout_s)
+    give_up_at = time.monotonic() + settings.startup_timeout_s
+    while True:
+        try:
+            await kafka.require_topics(settings, used_by("ingest"))
+            await publisher.start()
+        except Retryable as error:
+            if time.monotonic() > give_up_at:
+                raise
+            _log.warning("waiting_for_kafka", error=str(error))
+            await asyncio.sleep(_KAFKA_RETRY_S)
+        else:
+            return publisher
+
+
+def _bind(settings: IngestSettings) -> socket.socket:
+    """The address, taken before anything else is tried. Raises ConfigurationError when it cannot be had."""
+    where = f"{settings.host}:{settings.ingest_port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.ingest_port, type=socket.SOCK_STREAM
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {where} ({error.strerror}); SIGNALBOX_HOST and SIGNALBOX_INGEST_PORT move it"
+        ) from error
+    return listener
+
+
+if __name__ == "__main__":
+    main()

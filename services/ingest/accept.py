@@ -1,0 +1,145 @@
+"""What is taken and what is not: from a body's bytes to messages for Kafka, and a reason for every other item.
+
+Nothing here waits, reads a clock or knows of HTTP: the same bytes that arrive at the same time become the same
+messages, but for new ids.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from services.ingest import messages, metrics
+from services.ingest.contract import EventBatch, JobSubmission
+from services.ingest.items import Flaw, FlawedItem, Items, Reader, Rejection, clean, none_valid, require_flat
+from services.ingest.messages import Arrival, Draft
+from services.ingest.publisher import Message
+from shared import ids
+from shared.contracts.cache import Change
+from shared.contracts.events import AnyEvent, CustomEvent
+from shared.contracts.jobs import JobType
+from shared.errors import Invalid, Malformed
+
+T = TypeVar("T")
+
+
+class Accepted(NamedTuple):
+    """What a body became; there is at least one message."""
+
+    messages: list[Message]
+    ids: list[str]
+    rejected: list[Rejection]
+    #: The body was one object, and not a list.
+    alone: bool
+
+
+class Acceptor:
+    """Accepts bodies of at most `items_max` items.
+
+    `lines` says that a body's content type is NDJSON. Every method raises RequestError when not one item can be
+    taken.
+    """
+
+    def __init__(self, items_max: int) -> None:
+        self._items_max = items_max
+
+    def events(self, body: bytes, arrival: Arrival, *, lines: bool = False) -> Accepted:
+        """Messages for the events in a body."""
+        items = _EVENTS.read(clean(body), lines=lines, items_max=self._items_max)
+        return _accept(items, lambda _, event: messages.of_event(event, arrival))
+
+    def event_batch(self, body: bytes, arrival: Arrival) -> Accepted:
+        """Messages for the events in an EventBatch."""
+        batch = _read_batch(clean(body))
+        items = _EVENTS.read_array(bytes(batch.events), items_max=self._items_max)
+        return _accept(items, lambda _, event: messages.of_event(event, arrival, sent_at=batch.sent_at))
+
+    def jobs(
+        self, body: bytes, arrival: Arrival, *, idempotency_key: str = "", lines: bool = False
+    ) -> Accepted:
+        """Messages for the job requests in a body.
+
+        With an idempotency key, jobs without an id of their own get one that is derived from it and from their
+        place in the list, so that the same request sent again asks for the same jobs.
+        """
+        items = _JOBS.read(clean(body), lines=lines, items_max=self._items_max)
+
+        def draft(index: int, job: JobSubmission) -> Draft:
+            place = [] if items.alone else [str(index)]
+            if job.id is not None:
+                id = job.id
+            elif idempotency_key:
+                id = ids.derived_id("job", arrival.project, idempotency_key, *place)
+            else:
+                id = ids.new_id()
+            return messages.of_job(job, arrival, id=id)
+
+        return _accept(items, draft)
+
+    def changes(self, body: bytes, arrival: Arrival, *, lines: bool = False) -> Accepted:
+        """Messages for the changes in a body."""
+        items = _CHANGES.read(clean(body), lines=lines, items_max=self._items_max)
+        return _accept(items, lambda _, change: messages.of_change(change, arrival))
+
+
+def _accept(items: Items[T], draft: Callable[[int, T], Draft]) -> Accepted:
+    drafts: list[Draft] = []
+    rejected = list(items.bad)
+    for index, item in items.good:
+        drafted = draft(index, item)
+        if drafted.message.fits():
+            drafts.append(drafted)
+        else:
+            rejected.append(
+                Rejection(index, Flaw.SIZE, "As it is written on Kafka, it is too large for a record.")
+            )
+    rejected.sort(key=lambda rejection: rejection.index)
+    for rejection in rejected:
+        metrics.ITEMS_REJECTED.labels(rejection.flaw).inc()
+    if not drafts:
+        raise none_valid(rejected, alone=items.alone)
+    return Accepted([d.message for d in drafts], [d.id for d in drafts], rejected, alone=items.alone)
+
+
+def _read_batch(text: bytes) -> EventBatch:
+    try:
+        batch = _EVENT_BATCH.decode(text)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"The batch does not follow its contract: {error}.") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Malformed(f"The body is not JSON that can be read: {error}.") from error
+    if bytes(batch.events)[:1] != b"[":
+        raise Invalid("The batch does not follow its contract: Expected `array` - at `$.events`.")
+    return batch
+
+
+def _check_event(event: AnyEvent) -> None:
+    if isinstance(event, CustomEvent):
+        require_flat(event.properties)
+
+
+def _check_job(job: JobSubmission) -> None:
+    require_flat(job.payload)
+    try:
+        if job.id is not None:
+            uuid.UUID(job.id)
+    except ValueError as error:
+        raise FlawedItem(Flaw.SCHEMA, "Expected a UUID - at `$.id`") from error
+    try:
+        if job.scheduled_at is not None:
+            job.scheduled_at.astimezone(UTC)
+    except OverflowError as error:
+        raise FlawedItem(Flaw.SCHEMA, "Outside of the years 1 to 9999 - at `$.scheduled_at`") from error
+
+
+def _check_change(change: Change) -> None:
+    if change.says_nothing():
+        raise FlawedItem(Flaw.SCHEMA, "It names neither an `entity`, nor a `pattern`, nor `tags`")
+
+
+_EVENT_BATCH = msgspec.json.Decoder(EventBatch)
+_EVENTS: Reader[AnyEvent] = Reader(AnyEvent, _check_event, ("error", "metric", "page_view", "event"))
+_JOBS: Reader[JobSubmission] = Reader(JobSubmission, _check_job, tuple(JobType))
+_CHANGES: Reader[Change] = Reader(Change, _check_change)

@@ -1,0 +1,88 @@
+"""The producing routes: bytes in, an answer after Kafka has everything."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+
+from services.ingest import metrics, openapi
+from services.ingest.accept import Accepted, Acceptor
+from services.ingest.contract import EventsAccepted, ListAccepted, OneAccepted, Rejected
+from services.ingest.limits import retry_after_s
+from services.ingest.publisher import Publisher
+from services.ingest.receive import Receiver, is_ndjson
+from shared.errors import Invalid, PublishError, Unavailable
+from shared.http import Access, json_response
+
+_IDEMPOTENCY_KEY_CHARS_MAX = 255
+
+
+def build(receiver: Receiver, acceptor: Acceptor, publisher: Publisher) -> APIRouter:
+    """The routes, over parts that are built once a process."""
+    router = APIRouter(tags=["producers"], default_response_class=Response)
+
+    @router.post("/v1/events", **openapi.EVENTS)
+    async def events(request: Request) -> Response:
+        async with receiver.receive(request, Access.WRITE_EVENTS) as (body, arrival):
+            accepted = acceptor.events(body, arrival, lines=is_ndjson(request))
+            await _publish(publisher, accepted, len(body))
+        return _events_accepted(accepted)
+
+    @router.post("/error-tracking", **openapi.EVENT_BATCH)
+    async def error_tracking(request: Request) -> Response:
+        async with receiver.receive(request, Access.WRITE_EVENTS) as (body, arrival):
+            accepted = acceptor.event_batch(body, arrival)
+            await _publish(publisher, accepted, len(body))
+        return _events_accepted(accepted)
+
+    @router.post("/v1/jobs", **openapi.JOBS)
+    async def jobs(request: Request) -> Response:
+        async with receiver.receive(request, Access.EVERYTHING) as (body, arrival):
+            accepted = acceptor.jobs(
+                body, arrival, idempotency_key=_idempotency_key(request), lines=is_ndjson(request)
+            )
+            await _publish(publisher, accepted, len(body))
+        return _accepted(accepted)
+
+    @router.post("/v1/changes", **openapi.CHANGES)
+    async def changes(request: Request) -> Response:
+        async with receiver.receive(request, Access.EVERYTHING) as (body, arrival):
+            accepted = acceptor.changes(body, arrival, lines=is_ndjson(request))
+            await _publish(publisher, accepted, len(body))
+        return _accepted(accepted)
+
+    return router
+
+
+async def _publish(publisher: Publisher, accepted: Accepted, body_bytes: int) -> None:
+    try:
+        await publisher.publish(accepted.messages)
+    except PublishError as error:
+        raise Unavailable(
+            "Kafka did not acknowledge the records; some may be stored. Send the request again, with the same ids.",
+            retry_after_s=retry_after_s(),
+        ) from error
+    metrics.BODY_BYTES.inc(body_bytes)
+    for message in accepted.messages:
+        metrics.ITEMS_ACCEPTED.labels(message.topic.name).inc()
+
+
+def _events_accepted(accepted: Accepted) -> Response:
+    answer = EventsAccepted(len(accepted.ids), accepted.ids, _rejected(accepted))
+    return json_response(answer, HTTPStatus.ACCEPTED)
+
+
+def _accepted(accepted: Accepted) -> Response:
+    if accepted.alone:
+        return json_response(OneAccepted(accepted.ids[0]), HTTPStatus.ACCEPTED)
+    return json_response(ListAccepted(accepted.ids, _rejected(accepted)), HTTPStatus.ACCEPTED)
+
+
+def _rejected(accepted: Accepted) -> list[Rejected]:
+    return [Rejected(rejection.index, rejection.reason) for rejection in accepted.rejected]
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > _IDEMPOTENCY_KEY_CHARS_MAX:
+        raise Invalid(f"Idempotency-Key is longer than {_IDEMPOTENCY_KEY_CHARS_MAX} characters.")
+    return key
