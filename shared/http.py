@@ -77,7 +77,7 @@ def install(app: FastAPI, *, service: str, checks: Mapping[str, health.Check]) -
     """Give `app` its operational routes, its error answers and its request metrics."""
     _install_errors(app)
     _install_operations(app, checks)
-    app.add_middleware(_RequestMetrics, http_metrics=metrics.HttpMetrics(service))
+    app.add_middleware(_RequestMetrics, http_metrics=metrics.http_metrics(service))
 
 
 def _install_operations(app: FastAPI, checks: Mapping[str, health.Check]) -> None:

@@ -4,6 +4,8 @@ Names are `signalbox_<service>_<noun>_<unit>[_total]`, in base units, with bound
 own in its `metrics.py`.
 """
 
+from functools import cache
+
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 
 #: From half a millisecond to ten seconds; 0.2 s, the promise for P95, is a bound of its own.
@@ -25,6 +27,12 @@ class HttpMetrics:
             ["method", "route"],
             buckets=LATENCY_BUCKETS_S,
         )
+
+
+@cache
+def http_metrics(service: str) -> HttpMetrics:
+    """A service's HTTP metrics: one a process, however many apps it builds, as tests do."""
+    return HttpMetrics(service)
 
 
 def exposition() -> tuple[bytes, str]:
