@@ -1,0 +1,1 @@
+"""Example tables and rows for the cache to read, so that it can be tried at once."""
