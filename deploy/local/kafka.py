@@ -130,8 +130,7 @@ class Kafka:
 
     def _format(self) -> None:
         """Give the empty data folder a cluster id; again when that was interrupted."""
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--ignore-formatted", "-t", cluster, "-c", "server.properties"]
+        arguments = ["format", "--ignore-formatted", "-t", _new_cluster_id(), "-c", "server.properties"]
         try:
             told = run(self._java([], "kafka.tools.StorageTool", *arguments), timeout_s=60.0)
         except subprocess.TimeoutExpired as error:
@@ -167,6 +166,9 @@ class Kafka:
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
             # A consumer that joins starts at once instead of after 3 s.
             "group.initial.rebalance.delay.ms": 0,
+            # A killed broker's successor is let in when the dead one's session is over (9 s by default).
+            "broker.session.timeout.ms": 3_000,
+            "broker.heartbeat.interval.ms": 500,
             # The topics that Kafka keeps for itself have 50 partitions each by default.
             "offsets.topic.num.partitions": 4,
             "offsets.topic.replication.factor": 1,
@@ -182,6 +184,14 @@ class Kafka:
             "num.recovery.threads.per.data.dir": 2,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _new_cluster_id() -> str:
+    """A random one, in Kafka's form."""
+    while True:
+        text = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):  # which the formatting tool takes for an option
+            return text
 
 
 def has_broker(port: Port) -> bool:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +25,10 @@ from deploy.local.state import State
 
 ROLE = DATABASE = "signalbox"
 
-#: How long a stopped server, and what a killed one left, may take to end.
+#: How long a server that is asked to stop may take.
 GRACE_S = 30.0
+#: How long the children of a killed server may take: nobody waits for their answers any more.
+CHILD_GRACE_S = 3.0
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -74,8 +77,7 @@ class Postgres:
             say(f"postgres    runs as user {self._home.user}: its data is in {self._home.folder}")
         if not self._home.data.exists():
             self._initialise()
-        if not self._home.password.exists():
-            raise self.state.error(self._home.password, "the database's password is gone")
+        self.dsn()  # if it cannot be known, better now than when the server runs
 
     def command(self) -> Command:
         argv = [str(self._binaries.folder / "postgres"), "-D", str(self._home.data)]
@@ -100,8 +102,8 @@ class Postgres:
         major = self._home.major()
         found = next((one for one in usable if major in (None, one.major)), None)
         if found is None:
-            there = " and ".join(str(one.major) for one in usable)
-            problem = f"was written by PostgreSQL {major}, and only {there} is installed here"
+            there = ", ".join(str(one.major) for one in usable)
+            problem = f"was written by PostgreSQL {major}, and installed here is {there}"
             raise self.state.error(self._home.data, problem)
         if not found.can_be_run_by(self._home.user):
             if not found.from_wheel:
@@ -113,7 +115,10 @@ class Postgres:
 
     @cached_property
     def _password(self) -> str:
-        return self._home.password.read_text().strip()
+        try:
+            return self._home.password.read_text().strip()
+        except FileNotFoundError as error:
+            raise self.state.error(self._home.password, "the database's password is gone") from error
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -178,27 +183,29 @@ def end_leftovers(data: Path) -> None:
     and where they work.
     """
     server = _server_pid(data)
-    asked, deadline = False, time.monotonic() + GRACE_S
+    grace_s = CHILD_GRACE_S
+    if server in _working_in(data):
+        os.kill(server, signal.SIGINT)
+        grace_s = GRACE_S
+    deadline = time.monotonic() + grace_s
     while pids := _working_in(data):
-        if server in pids and not asked:
-            os.kill(server, signal.SIGINT)
-            asked = True
         if time.monotonic() >= deadline:
             for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-            deadline += GRACE_S
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         time.sleep(process.POLL_S)
-    if server and process.started_at(server) and Path("/proc").exists():
-        # A crashed server's number has gone to another process, which PostgreSQL would take for a server.
+    if Path(f"/proc/{server or 'none'}").exists():
+        # PostgreSQL takes whoever has the crashed server's number for that server: another process by now,
+        # or its own zombie.
         (data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _server_pid(data: Path) -> int | None:
-    """The server that works on `data`, or did when it crashed."""
+def _server_pid(data: Path) -> int:
+    """The server that works on `data`, or did when it crashed; 0 for none."""
     try:
         return int((data / "postmaster.pid").read_text().split()[0])
     except (OSError, ValueError, IndexError):
-        return None
+        return 0
 
 
 def _working_in(data: Path) -> list[int]:

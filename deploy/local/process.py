@@ -17,6 +17,10 @@ from pathlib import Path
 #: How often a wait looks again.
 POLL_S = 0.02
 
+#: Of the kernel's flags for a process (linux/sched.h), and of its pending signals.
+_PF_EXITING, _PF_SIGNALED = 0x4, 0x400
+_SIGKILL_PENDING = 1 << (signal.SIGKILL - 1)
+
 #: Children of this very process, kept so that their end is noticed and no zombie stays.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -49,6 +53,13 @@ class Running:
 
     def is_alive(self) -> bool:
         return started_at(self.pid) == self.started
+
+    def is_ending(self) -> bool:
+        """Whether it is on its way out though it may still answer: killed, or past its last instruction."""
+        stat = _stat(self.pid)
+        return stat is not None and bool(
+            int(stat[6]) & (_PF_EXITING | _PF_SIGNALED) or int(stat[28]) & _SIGKILL_PENDING
+        )
 
     def write(self, path: Path) -> None:
         fresh = path.with_suffix(".new")
@@ -118,15 +129,12 @@ def started_at(pid: int) -> str | None:
     """
     if pid in _children and _children[pid].poll() is not None:
         del _children[pid]
-    try:
-        # proc(5): after the name in parentheses, which may hold anything, come state, ..., starttime (22nd).
-        rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
+    stat = _stat(pid)
+    if stat is None:
         return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
-    if rest[0] in "ZX" and _threads(pid) <= 1:
+    if stat[0] in "ZX" and _threads(pid) <= 1:
         return None
-    return f"{boot}:{rest[19]}"
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{stat[19]}"
 
 
 def stop(running: Running) -> bool:
@@ -134,7 +142,7 @@ def stop(running: Running) -> bool:
 
     Says whether it ended by itself, within its grace.
     """
-    if not running.is_alive():
+    if not running.is_alive() or (running.is_ending() and wait_for_end(running, running.grace_s)):
         return False
     _signal(running, running.stop_signal)
     if wait_for_end(running, running.grace_s):
@@ -182,13 +190,8 @@ def _group_of(user: str | None) -> int | None:
 
 def _parents() -> dict[int, int]:
     """Each process's parent."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    return parents
+    pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    return {pid: int(stat[1]) for pid in pids if (stat := _stat(pid))}
 
 
 def _proportional_bytes(pid: int) -> int | None:
@@ -207,6 +210,15 @@ def _signal(running: Running, number: int) -> None:
             os.kill(running.pid, number)
         except ProcessLookupError:
             return
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state (3rd in proc(5)) on; None where there is no such process."""
+    try:
+        # The name before them stands in parentheses and may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
 
 
 def _threads(pid: int) -> int:

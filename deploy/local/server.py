@@ -72,6 +72,9 @@ def running(server: Server, state: State) -> Running | None:
     found = Running.read(state.run / f"{server.name}.json")
     if found is None or not found.is_alive():
         return None
+    if found.is_ending():
+        process.wait_for_end(found, found.grace_s)
+        return None
     wanted = [port.number for port in server.ports]
     if found.kind != server.kind:
         raise LocalStackError(f"{server.name} runs as {found.kind}, not {server.kind}: make down first")

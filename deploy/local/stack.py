@@ -69,6 +69,7 @@ class Stack:
             return stopped
 
     def _up(self, with_services: bool, schema: bool) -> dict[str, str]:
+        Keys.of(self.state)  # if they are damaged, better now than when half of it runs
         kafka = broker.select(self.settings, self.state, self._say)
         foundation: list[Server] = [self._postgres, self._redis, kafka]
         upper: list[Server] = []
@@ -80,7 +81,10 @@ class Stack:
         for server in missing:
             for port in server.ports:
                 require_free(port, server.name)
-        fill = schema and bool(missing)
+        filled = self.state.run / "filled"
+        if missing:
+            filled.unlink(missing_ok=True)
+        fill = schema and not filled.exists()
         self._parallel(
             [
                 partial(self._start_postgres, kafka, fill),
@@ -88,6 +92,8 @@ class Stack:
                 partial(self._start_kafka, kafka, fill),
             ]
         )
+        if fill:
+            filled.touch()
         variables = self._variables(kafka)
         if with_services:
             if self._prometheus:
@@ -148,12 +154,15 @@ class Stack:
         def stop_one(name: str) -> None:
             pid_file = self.state.run / f"{name}.json"
             found = Running.read(pid_file)
+            clean = False
             if found and found.is_alive():
+                killed_before = found.is_ending()
                 clean = process.stop(found)
-                stopped.append(name)
-                self._say(f"{name:<11} stopped" + ("" if clean else f" (killed after {found.grace_s:g} s)"))
-            else:
-                clean = False
+                if not killed_before:
+                    stopped.append(name)
+                    self._say(
+                        f"{name:<11} stopped" + ("" if clean else f" (killed after {found.grace_s:g} s)")
+                    )
             pid_file.unlink(missing_ok=True)
             if name == "postgres":
                 self._postgres.ended(clean)

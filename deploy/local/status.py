@@ -53,7 +53,7 @@ def _row(state: State, name: str) -> Row:
     if found is None:
         return Row(name, None, None, "stopped", None, log)
     port = found.ports[0] if found.ports else None
-    if not found.is_alive():
+    if not found.is_alive() or found.is_ending():
         return Row(name, None, port, "died", None, log)
     ready = "ready" if port is None or _answers(name, port) else "not ready"
     return Row(name, found.pid, port, ready, process.memory_bytes(found.pid), log)

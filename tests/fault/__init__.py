@@ -1,0 +1,1 @@
+"""Each part killed, stopped or starved; what is left is looked at."""
