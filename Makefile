@@ -43,7 +43,7 @@ format: setup ## lay the code out and repair what ruff can repair
 	@$(RUN) ruff check --fix
 
 docs: setup ## write the generated reference: AsyncAPI, JSON Schema
-	@$(RUN) shared.contracts.docs
+	@$(RUN) docs.generate
 
 # A lock names no registry, so that it is the same wherever it is made.
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \

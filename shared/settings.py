@@ -17,6 +17,7 @@ class ProcessSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIGNALBOX_", frozen=True, extra="ignore")
 
+    #: Nothing less important than this is logged.
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     #: `json` is one object a line, for machines; `console` is for people.
     log_format: Literal["json", "console"] = "json"
@@ -34,6 +35,7 @@ class HttpSettings(ProcessSettings):
 class KafkaSettings(ProcessSettings):
     """Where Kafka is, and how records are produced."""
 
+    #: Kafka's addresses, `host:port`, comma separated.
     kafka_bootstrap_servers: str = Field(
         default="127.0.0.1:19092", validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS")
     )
@@ -46,10 +48,12 @@ class KafkaSettings(ProcessSettings):
 class PostgresSettings(ProcessSettings):
     """Where PostgreSQL is, and how much of it a process takes."""
 
+    #: The database, `postgresql://user:password@host:port/name`.
     postgres_dsn: SecretStr = Field(
         default=SecretStr("postgresql://signalbox@127.0.0.1:15432/signalbox"),
         validation_alias=AliasChoices("POSTGRES_DSN"),
     )
+    #: Connections of one process, at most.
     postgres_connections_max: int = Field(default=10, ge=1)
     #: A statement's time limit, client and server side.
     postgres_timeout_s: float = 10.0
@@ -58,6 +62,7 @@ class PostgresSettings(ProcessSettings):
 class RedisSettings(ProcessSettings):
     """Where Redis is."""
 
+    #: Redis, `redis://host:port/number`.
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:16379/0"), validation_alias=AliasChoices("REDIS_URL")
     )

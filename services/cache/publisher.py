@@ -38,7 +38,7 @@ class Publisher:
             value=msgspec.json.encode(invalidation),
             headers=headers.encode(
                 id=invalidation.id,
-                type="signalbox.cache.invalidation",
+                type=INVALIDATIONS.type,
                 schema=INVALIDATIONS.schema,
                 source=_SERVICE,
             ),

@@ -49,7 +49,7 @@ class Draft(NamedTuple):
 def of_event(event: AnyEvent, arrival: Arrival, *, sent_at: datetime | None = None) -> Draft:
     """An envelope around what the producer sent; `sent_at` is the producer's clock when it sent it."""
     id = event.id or ids.new_id()
-    topic, kind, subject = _place(event)
+    topic, subject = _place(event)
     envelope = Envelope(
         id=id,
         project=arrival.project,
@@ -58,7 +58,7 @@ def of_event(event: AnyEvent, arrival: Arrival, *, sent_at: datetime | None = No
         occurred_at=occurred_at(event.timestamp, sent_at=sent_at, received_at=arrival.received_at),
         data=event,
     )
-    return _draft(id, topic, kind, f"{arrival.project}|{subject}", envelope, arrival)
+    return _draft(id, topic, f"{arrival.project}|{subject}", envelope, arrival)
 
 
 def of_job(job: JobSubmission, arrival: Arrival, *, id: str) -> Draft:
@@ -73,7 +73,7 @@ def of_job(job: JobSubmission, arrival: Arrival, *, id: str) -> Draft:
         max_attempts=job.max_attempts,
         project=arrival.project,
     )
-    return _draft(id, JOB_REQUESTS, "job_request", id, request, arrival)
+    return _draft(id, JOB_REQUESTS, id, request, arrival)
 
 
 def of_change(change: Change, arrival: Arrival) -> Draft:
@@ -88,7 +88,7 @@ def of_change(change: Change, arrival: Arrival) -> Draft:
         requested_at=arrival.received_at,
     )
     key = change.entity or change.pattern or change.tags[0]
-    return _draft(id, INVALIDATIONS, "invalidation", key, invalidation, arrival)
+    return _draft(id, INVALIDATIONS, key, invalidation, arrival)
 
 
 def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, received_at: datetime) -> datetime:
@@ -108,23 +108,23 @@ def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, receive
     return occurred if occurred <= received_at + FUTURE_MAX else received_at
 
 
-def _place(event: AnyEvent) -> tuple[Topic, str, str]:
-    """An event's topic, its kind, and the part of its key after the project."""
+def _place(event: AnyEvent) -> tuple[Topic, str]:
+    """An event's topic, and the part of its key after the project."""
     match event:
         case Error():
-            return ERRORS, "error", event.exception_type
+            return ERRORS, event.exception_type
         case Metric():
-            return METRICS, "metric", event.page
+            return METRICS, event.page
         case PageView():
-            return PAGE_VIEWS, "page_view", event.page
+            return PAGE_VIEWS, event.page
         case CustomEvent():
-            return EVENTS, "event", event.name
+            return EVENTS, event.name
 
 
-def _draft(id: str, topic: Topic, kind: str, key: str, value: msgspec.Struct, arrival: Arrival) -> Draft:
+def _draft(id: str, topic: Topic, key: str, value: msgspec.Struct, arrival: Arrival) -> Draft:
     record_headers = headers.encode(
         id=id,
-        type=f"signalbox.{kind}",
+        type=topic.type,
         schema=topic.schema,
         source="ingest",
         traceparent=arrival.traceparent,

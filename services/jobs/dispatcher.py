@@ -9,18 +9,18 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
+from services.jobs.dead_letters import bury
 from services.jobs.lanes import Lanes
 from services.jobs.publisher import Publisher
-from services.jobs.records import Decoder, Record
+from services.jobs.records import Decoder
 from services.jobs.runner import Runner
 from services.jobs.store import jobs
 from services.jobs.store.database import Database
 from services.jobs.store.jobs import ClaimedJob
 from shared import kafka, logs
-from shared.contracts.dead_letter import Origin
 from shared.contracts.jobs import JobHint, Lane
 from shared.contracts.topics import DISPATCH
-from shared.errors import PoisonRecord, PublishError, StoreUnavailable
+from shared.errors import PoisonRecord, StoreUnavailable
 from shared.settings import KafkaSettings
 
 _log = logs.get(__name__)
@@ -146,18 +146,6 @@ class Dispatcher:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-
-
-async def bury(publisher: Publisher, record: ConsumerRecord, poison: PoisonRecord) -> None:
-    """Send a record of a raw consumer to the dead letters; waits while Kafka is away."""
-    origin = Origin(record.topic, record.partition, record.offset, record.timestamp)
-    dead = Record(record.key, record.value, list(record.headers), origin, ack=lambda: None)
-    while True:
-        try:
-            return await publisher.bury(dead, poison)
-        except PublishError as error:
-            _log.warning("dead_letter_waits", error=str(error))
-        await asyncio.sleep(_PAUSE_S)
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

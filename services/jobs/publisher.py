@@ -63,7 +63,6 @@ class Publisher:
                 DISPATCH[lane_of(hint.priority)],
                 key=hint.id,
                 id=new_id(),
-                type="signalbox.job.hint",
                 payload=hint,
             )
             for hint in hints
@@ -77,9 +76,7 @@ class Publisher:
         """Send a retry through the topic of its tier. A failure is logged: the sweeper hints when it is due."""
         topic = RETRIES[tier_of(delay_s)]
         try:
-            await self.publish(
-                [message(topic, key=retry.id, id=new_id(), type="signalbox.job.retry", payload=retry)]
-            )
+            await self.publish([message(topic, key=retry.id, id=new_id(), payload=retry)])
         except PublishError as error:
             _log.warning("retry_not_sent", job=retry.id, error=str(error))
 
@@ -104,13 +101,13 @@ class Publisher:
         _log.warning("record_buried", **record.origin._asdict(), reason=poison.reason, detail=poison.detail)
 
 
-def message(topic: Topic, *, key: str, id: str, type: str, payload: object) -> Message:
+def message(topic: Topic, *, key: str, id: str, payload: object) -> Message:
     """A record of one of our own payloads."""
     return Message(
         topic,
         key.encode(),
         msgspec.json.encode(payload),
-        headers.encode(id=id, type=type, schema=topic.schema, source=_SERVICE),
+        headers.encode(id=id, type=topic.type, schema=topic.schema, source=_SERVICE),
     )
 
 

@@ -1,7 +1,6 @@
 """The relay: outbox rows to Kafka, in order, each deleted only when Kafka has acknowledged it."""
 
 import asyncio
-from typing import NamedTuple
 
 from services.jobs import metrics
 from services.jobs.publisher import Message, Publisher, message
@@ -19,16 +18,11 @@ _IDLE_S = 0.2  # what an aggregate's or a status's reader waits at most
 _PAUSE_S = 1.0
 
 
-class _Route(NamedTuple):
-    topic: Topic
-    type: str
-
-
-_ROUTES = {
-    "job_status": _Route(JOBS_STATUS, "signalbox.job.status"),
-    "job_dead": _Route(JOBS_DEAD, "signalbox.job.dead"),
-    "web_vitals": _Route(WEB_VITALS, "signalbox.web-vitals.window"),
-    "issue": _Route(ISSUES, "signalbox.issue.changed"),
+_TOPICS: dict[str, Topic] = {
+    "job_status": JOBS_STATUS,
+    "job_dead": JOBS_DEAD,
+    "web_vitals": WEB_VITALS,
+    "issue": ISSUES,
 }
 
 
@@ -55,5 +49,4 @@ async def _move(database: Database, publisher: Publisher) -> int:
 
 
 def _message(row: Pending) -> Message:
-    route = _ROUTES[row.kind]
-    return message(route.topic, key=row.key, id=row.event_id, type=route.type, payload=row.payload)
+    return message(_TOPICS[row.kind], key=row.key, id=row.event_id, payload=row.payload)

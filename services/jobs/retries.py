@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from services.jobs.dispatcher import bury
+from services.jobs.dead_letters import bury
 from services.jobs.publisher import Publisher
 from services.jobs.records import Decoder
 from shared import kafka

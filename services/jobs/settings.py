@@ -11,6 +11,7 @@ from shared.settings import HttpSettings, KafkaSettings, KeySettings, PostgresSe
 class JobsSettings(HttpSettings, KafkaSettings, PostgresSettings, KeySettings):
     """One worker process: its API, its Faust agents and its dispatcher."""
 
+    #: Where the API and the console listen.
     jobs_port: int = 8002
     #: This worker's name on leases and in logs; it must differ from every other worker's.
     jobs_worker_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")

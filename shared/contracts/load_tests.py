@@ -29,12 +29,12 @@ def rate_p95(p95_ms: float) -> LoadRating:
 class Latency(Struct, kw_only=True, frozen=True):
     """A distribution of response times, in milliseconds."""
 
-    min: float
-    avg: float
-    max: float
-    p50: float
-    p95: float
-    p99: float
+    min: Annotated[float, Meta(description="The fastest.")]
+    avg: Annotated[float, Meta(description="The mean.")]
+    max: Annotated[float, Meta(description="The slowest.")]
+    p50: Annotated[float, Meta(description="The median.")]
+    p95: Annotated[float, Meta(description="95th percentile: what the rating goes by.")]
+    p99: Annotated[float, Meta(description="99th percentile.")]
 
 
 class EndpointResult(Struct, kw_only=True, frozen=True):
@@ -43,7 +43,7 @@ class EndpointResult(Struct, kw_only=True, frozen=True):
     name: Annotated[str, Meta(description="Such as `POST /v1/events`.")]
     requests: Annotated[int, Meta(description="Requests finished.")]
     failures: Annotated[int, Meta(description="Those that failed.")]
-    latency_ms: Latency
+    latency_ms: Annotated[Latency, Meta(description="From a request's intended start to its response's end.")]
 
 
 class LoadTestResult(Struct, kw_only=True, frozen=True):
@@ -59,7 +59,7 @@ class LoadTestResult(Struct, kw_only=True, frozen=True):
     failures: Annotated[int, Meta(description="Those that failed.")]
     success_rate: Annotated[float, Meta(description="0 to 1.")]
     rate_rps: Annotated[float, Meta(description="Requests finished a second.")]
-    latency_ms: Latency
+    latency_ms: Annotated[Latency, Meta(description="The same over all requests.")]
     endpoints: Annotated[list[EndpointResult], Meta(description="The same by kind of request.")]
     errors: Annotated[dict[str, int], Meta(description="Failures by kind.")]
     rating: Annotated[LoadRating, Meta(description="The verdict, by P95.")]

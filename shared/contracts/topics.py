@@ -32,6 +32,8 @@ class Topic(NamedTuple):
     """One row of the table."""
 
     name: str
+    #: What one record is: the `ce_type` header.
+    type: str
     #: What is on it, in a sentence.
     description: str
     #: What the record key is, in words; records with one key keep their order.
@@ -60,14 +62,15 @@ def _dead_name(name: str) -> str:
     return f"{stem}.dead.{version}"
 
 
-def _input(name: str, description: str, **row: Any) -> Topic:
+def _input(name: str, type: str, description: str, **row: Any) -> Topic:
     """A topic that we read, with a dead-letter twin of its own unless the row names another."""
     row.setdefault("dead_letter", _dead_name(name))
-    return Topic(name=name, description=description, **row)
+    return Topic(name=name, type=type, description=description, **row)
 
 
 ERRORS = _input(
     "signalbox.errors.v1",
+    "signalbox.error",
     "Errors of the producers' apps.",
     key="project and exception type",
     payload=Envelope[Error],
@@ -76,6 +79,7 @@ ERRORS = _input(
 )
 METRICS = _input(
     "signalbox.metrics.v1",
+    "signalbox.metric",
     "Web vitals and other measurements.",
     key="project and page",
     payload=Envelope[Metric],
@@ -85,6 +89,7 @@ METRICS = _input(
 )
 PAGE_VIEWS = _input(
     "signalbox.page-views.v1",
+    "signalbox.page_view",
     "Page views.",
     key="project and page",
     payload=Envelope[PageView],
@@ -94,6 +99,7 @@ PAGE_VIEWS = _input(
 )
 EVENTS = _input(
     "signalbox.events.v1",
+    "signalbox.event",
     "Events of the producers' own.",
     key="project and event name",
     payload=Envelope[CustomEvent],
@@ -102,6 +108,7 @@ EVENTS = _input(
 )
 JOB_REQUESTS = _input(
     "signalbox.jobs.requests.v1",
+    "signalbox.job.request",
     "Requests to run a job, from ingest or from any Kafka client.",
     key="job id",
     payload=JobRequest,
@@ -111,6 +118,7 @@ JOB_REQUESTS = _input(
 DISPATCH = {
     lane: _input(
         f"signalbox.jobs.dispatch.p{lane.value}.v1",
+        "signalbox.job.hint",
         f"Hints at jobs of lane p{lane.value} that can be claimed.",
         key="job id",
         payload=JobHint,
@@ -126,6 +134,7 @@ RETRY_TIERS_S = {"1s": 1, "10s": 10, "1m": 60, "10m": 600}
 RETRIES = {
     tier: _input(
         f"signalbox.jobs.retry.{tier}.v1",
+        "signalbox.job.retry",
         f"Failed attempts whose next one is due in about {tier}; `due_at` is exact.",
         key="job id",
         payload=JobRetry,
@@ -139,6 +148,7 @@ RETRIES = {
 }
 JOBS_DEAD = Topic(
     "signalbox.jobs.dead.v1",
+    "signalbox.job.dead",
     "Jobs that gave up, with their history.",
     key="job id",
     payload=DeadJob,
@@ -149,6 +159,7 @@ JOBS_DEAD = Topic(
 )
 JOBS_STATUS = Topic(
     "signalbox.jobs.status.v1",
+    "signalbox.job.status",
     "Every change of a job's state.",
     key="job id",
     payload=JobStatusChange,
@@ -158,6 +169,7 @@ JOBS_STATUS = Topic(
 )
 WEB_VITALS = Topic(
     "signalbox.web-vitals.v1",
+    "signalbox.vitals.window",
     "Per-minute aggregates of metrics; values are absolute.",
     key="project, page, metric, device and minute",
     payload=VitalsWindow,
@@ -167,6 +179,7 @@ WEB_VITALS = Topic(
 )
 ISSUES = Topic(
     "signalbox.issues.v1",
+    "signalbox.issue.change",
     "Issues opened, and issues that came back.",
     key="issue id",
     payload=IssueChange,
@@ -177,6 +190,7 @@ ISSUES = Topic(
 )
 INVALIDATIONS = _input(
     "signalbox.cache.invalidations.v1",
+    "signalbox.cache.invalidation",
     "What every replica of the cache is to forget.",
     key="entity, pattern or first tag",
     payload=Invalidation,
@@ -187,6 +201,7 @@ INVALIDATIONS = _input(
 )
 LOAD_TESTS = _input(
     "signalbox.load-tests.v1",
+    "signalbox.load_test.result",
     "Outcomes of load tests.",
     key="run id",
     payload=LoadTestResult,
@@ -222,6 +237,7 @@ def _dead_letter_topics() -> list[Topic]:
     return [
         Topic(
             name,
+            "signalbox.dead_letter",
             f"Records of {', '.join(t.name for t in inputs)} that could not be processed, bytes untouched.",
             key="the original key",
             payload=None,
