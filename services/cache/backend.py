@@ -84,6 +84,7 @@ class Backend:
         self._read = self.connection.script("read")
         self._store = self.connection.script("store")
         self._forget = self.connection.script("forget")
+        self._replace = self.connection.script("replace")
         self._renew = self.connection.script("renew")
         self._owed: deque[Forgetting] = deque()
         self._owes_everything = False
@@ -122,15 +123,32 @@ class Backend:
         )
         return bool(await self.connection.ask(command, refusable=True))
 
-    async def forget(self, forgetting: Forgetting) -> Token | None:
-        """Forget in Redis, or owe it; the token is for what is read from now on, None while Redis is away."""
+    async def replace(self, key: Key, entry: Entry, *, ttl_s: int, forgetting: Forgetting) -> None:
+        """Forget and store at once: a fill that is under way cannot overwrite it.
+
+        Raises StoreUnavailable when Redis is away or full.
+        """
+        if not self.available:
+            raise StoreUnavailable("Redis is away; without it a value cannot be set.")
+        names, forgotten = "\n".join(entry.surrogates), "\n".join(forgetting.surrogates)
+        command = self._replace(
+            keys=[STATE_KEY, _SEEN + forgetting.id, _ENTRY + key.text],
+            args=[
+                *(SEEN_MS, self._tombstones_max, _ENTRY, forgotten),
+                *(names, entry.body, entry.etag, ttl_s * 1000),
+            ],
+        )
+        await self.connection.ask(command, refusable=True)
+
+    async def forget(self, forgetting: Forgetting) -> None:
+        """Forget in Redis, or owe it: then it is forgotten before Redis is used again."""
         if self.available:
             with suppress(StoreUnavailable):
-                return await self._forget_now(forgetting)
+                await self._forget_now(forgetting)
+                return
         self._owed.append(forgetting)
         if len(self._owed) > OWED_MAX:
             self._owe_everything()
-        return None
 
     async def forget_everything(self, positions: Mapping[int, int]) -> None:
         """Start a new epoch, or owe one; in it, invalidations are read from `positions`."""
@@ -187,14 +205,14 @@ class Backend:
                 self._owed.appendleft(forgetting)
                 raise
 
-    async def _forget_now(self, forgetting: Forgetting) -> Token:
+    async def _forget_now(self, forgetting: Forgetting) -> None:
         partition, offset = forgetting.position or ("", "")
         names = "\n".join(forgetting.surrogates)
         command = self._forget(
             keys=[STATE_KEY, _SEEN + forgetting.id, _POSITIONS],
             args=[SEEN_MS, self._tombstones_max, partition, offset, _ENTRY, names],
         )
-        return Token(*await self.connection.ask(command))
+        await self.connection.ask(command)
 
     async def _renew_now(self, positions: Mapping[int, int]) -> None:
         pairs = [number for pair in positions.items() for number in pair]

@@ -107,35 +107,31 @@ class Cache:
             metrics.HITS.labels(name, answer.level).inc()
         return answer
 
-    async def set(
-        self, key: Key, data: bytes, *, tags: Sequence[str], ttl_s: int, token: Token | None
+    async def replace(
+        self, key: Key, data: bytes, *, tags: Sequence[str], ttl_s: int, invalidation: Invalidation
     ) -> Entry:
-        """Store a value, which is JSON, under the token that forgetting the key's last value gave.
+        """Set a value, which is JSON, in Redis; the invalidation of the old one is applied there with it.
 
-        A value that is overtaken by another invalidation is as good as stored and forgotten. Raises
-        StoreUnavailable without Redis: a value that only one replica has is not set.
+        L1 holds the old value until the invalidation is applied, here as in every replica.
+        Raises StoreUnavailable without Redis: a value that only one replica has is not set.
         """
-        if token is None:
-            raise StoreUnavailable("Redis is away; without it a value cannot be set.")
-        generation = self._memory.generation
         entry = make(key, data, tags=tags, ttl_s=ttl_s, now=self._clock.now())
-        if await self._backend.store(key, entry, ttl_s=ttl_s, token=token):
-            self._memory.put(key.text, entry, ttl_s=ttl_s, generation=generation)
+        forgetting = Forgetting(invalidation.id, changed(invalidation), None)
+        await self._backend.replace(key, entry, ttl_s=ttl_s, forgetting=forgetting)
         metrics.SETS.labels(key.cache_class.name).inc()
         return entry
 
-    async def apply(self, invalidation: Invalidation, position: Position | None = None) -> Token | None:
+    async def apply(self, invalidation: Invalidation, position: Position | None = None) -> None:
         """Forget what an invalidation says, in L1 and in Redis; returning means that no get returns it any more.
 
         While Redis is away it is not used either, and what is to be forgotten there is forgotten before it is used
-        again. The token is for a value that replaces what was forgotten; None while Redis is away.
+        again.
         """
         surrogates = changed(invalidation)
         self._memory.forget(surrogates)
-        token = await self._backend.forget(Forgetting(invalidation.id, surrogates, position))
+        await self._backend.forget(Forgetting(invalidation.id, surrogates, position))
         # once more: meanwhile a get may have brought the old value from Redis into L1
         self._memory.forget(surrogates)
-        return token
 
     async def forget_everything(self, positions: dict[int, int]) -> None:
         """Forget both levels: invalidations may have been missed, and are read from `positions` from now on."""

@@ -1,11 +1,14 @@
 """Invalidations: announced on Kafka before anybody is told that something was forgotten, and read back from it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from services.cache.backend import Position, Token
+from services.cache.backend import Position
 from services.cache.cache import Cache
+from services.cache.classes import Key
+from services.cache.entry import Entry
 from services.cache.publisher import Publisher
 from shared.clock import Clock
 from shared.contracts.cache import Change, Invalidation
@@ -21,8 +24,6 @@ class Announced(NamedTuple):
     invalidation: Invalidation
     #: Where its record stands.
     position: Position
-    #: For a value that replaces what was forgotten; None while Redis is away.
-    token: Token | None
 
 
 class Announcer:
@@ -33,12 +34,26 @@ class Announcer:
         self._cache = cache
         self._clock = clock
 
-    async def announce(self, change: Change) -> Announced:
+    async def invalidate(self, change: Change) -> Announced:
         """Publish an invalidation and apply it here. Returning means that every replica is going to read it.
 
         Raises PublishError when Kafka did not acknowledge it in time: it may be applied later, or never.
         """
-        invalidation = Invalidation(
+        return await self._announce(self._invalidation(change))
+
+    async def set(self, key: Key, data: bytes, *, tags: Sequence[str], ttl_s: int) -> Entry:
+        """Set a value, which is JSON, and let every replica forget the old one.
+
+        Raises StoreUnavailable when Redis does not take it, PublishError when Kafka does not acknowledge the
+        invalidation: then it is set, and other replicas may answer with the old value until they ask Redis again.
+        """
+        invalidation = self._invalidation(Change(entity=key.cache_class.name, key=key.rest))
+        entry = await self._cache.replace(key, data, tags=tags, ttl_s=ttl_s, invalidation=invalidation)
+        await self._announce(invalidation)
+        return entry
+
+    def _invalidation(self, change: Change) -> Invalidation:
+        return Invalidation(
             id=new_id(),
             requested_at=self._clock.now(),
             entity=change.entity,
@@ -46,8 +61,11 @@ class Announcer:
             pattern=change.pattern,
             tags=change.tags,
         )
+
+    async def _announce(self, invalidation: Invalidation) -> Announced:
         position = await self._publisher.invalidate(invalidation)
-        return Announced(invalidation, position, await self._cache.apply(invalidation))
+        await self._cache.apply(invalidation)
+        return Announced(invalidation, position)
 
 
 def decode(value: bytes | None) -> Invalidation:

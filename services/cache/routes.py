@@ -20,7 +20,7 @@ from services.cache.settings import CacheSettings
 from services.cache.stats import Stats
 from shared import http
 from shared.contracts.cache import CacheTag, Change
-from shared.errors import Invalid, Malformed, NotFound, StoreUnavailable, TooLarge, Unauthorized
+from shared.errors import Invalid, Malformed, NotFound, TooLarge, Unauthorized
 from shared.http import Access
 
 #: What a request's body has besides the value: keys, tags, punctuation.
@@ -152,17 +152,13 @@ class _Api:
         data = msgspec.json.encode(value.data)
         if len(data) > self._settings.cache_value_bytes_max:
             raise TooLarge(f"The value is larger than {self._settings.cache_value_bytes_max} bytes of JSON.")
-        if not self._cache.redis_in_use:
-            raise StoreUnavailable("Redis is away; without it a value cannot be set.")
-        # first the old value leaves every replica, then the new one comes: other replicas hold the old one in L1
-        announced = await self._announcer.announce(_change_of(key.text))
-        entry = await self._cache.set(key, data, tags=value.tags, ttl_s=ttl_s, token=announced.token)
+        entry = await self._announcer.set(key, data, tags=value.tags, ttl_s=ttl_s)
         return http.json_response(SetAnswer(key=key.text, ttl_s=ttl_s, etag=entry.etag))
 
     async def invalidate(self, change: Change) -> Response:
         if change.says_nothing():
             raise Invalid("Name an `entity`, a `pattern`, or `tags`.")
-        announced = await self._announcer.announce(change)
+        announced = await self._announcer.invalidate(change)
         return http.json_response(
             InvalidateAnswer(
                 id=announced.invalidation.id,

@@ -51,3 +51,24 @@ local function lines(text)
   end
   return found
 end
+
+-- Start a generation in which these names are forgotten.
+local function forget(names, entry_prefix, tombstones_max)
+  local generation = redis.call('HINCRBY', state, '=generation', 1)
+  for _, name in ipairs(names) do
+    redis.call('HSET', state, name, generation)
+    redis.call('UNLINK', entry_prefix .. name)  -- only a key's own name is an entry's; this frees its memory at once
+  end
+  if redis.call('HLEN', state) > tombstones_max then
+    local kept = redis.call('HMGET', state, '=run', '=epoch')
+    redis.call('UNLINK', state)
+    redis.call('HSET', state, '=run', kept[1], '=epoch', kept[2], '=generation', generation, '=floor', generation)
+  end
+  return generation
+end
+
+local function put(entry, epoch, generation, names, body, etag, ttl_ms)
+  redis.call('HSET', entry,
+    'epoch', epoch, 'generation', generation, 'names', names, 'body', body, 'etag', etag)
+  redis.call('PEXPIRE', entry, ttl_ms)
+end

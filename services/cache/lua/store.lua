@@ -10,7 +10,5 @@ local stored = redis.call('HMGET', KEYS[2], 'epoch', 'generation')
 if stored[1] == epoch and tonumber(stored[2]) > generation then
   return 0
 end
-redis.call('HSET', KEYS[2],
-  'epoch', epoch, 'generation', generation, 'names', ARGV[3], 'body', ARGV[4], 'etag', ARGV[5])
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
+put(KEYS[2], epoch, generation, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 return 1
