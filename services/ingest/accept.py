@@ -16,13 +16,16 @@ from services.ingest.contract import EventBatch, JobSubmission
 from services.ingest.items import Flaw, FlawedItem, Items, Reader, Rejection, clean, none_valid, require_flat
 from services.ingest.messages import Arrival, Draft
 from services.ingest.publisher import Message
-from shared import ids
+from shared import ids, kafka
 from shared.contracts.cache import Change
 from shared.contracts.events import AnyEvent, CustomEvent
 from shared.contracts.jobs import JobType
 from shared.errors import Invalid, Malformed
 
 T = TypeVar("T")
+
+#: Less than Kafka takes: a record that cannot be processed is written once more, with headers that say why.
+RECORD_BYTES_MAX = kafka.RECORD_BYTES_MAX - 16_384
 
 
 class Accepted(NamedTuple):
@@ -36,25 +39,26 @@ class Accepted(NamedTuple):
 
 
 class Acceptor:
-    """Accepts bodies of at most `items_max` items.
+    """Accepts bodies of at most `items_max` items, which become records of at most `record_bytes_max` bytes.
 
     `lines` says that a body's content type is NDJSON. Every method raises RequestError when not one item can be
     taken.
     """
 
-    def __init__(self, items_max: int) -> None:
+    def __init__(self, *, items_max: int, record_bytes_max: int = RECORD_BYTES_MAX) -> None:
         self._items_max = items_max
+        self._record_bytes_max = record_bytes_max
 
     def events(self, body: bytes, arrival: Arrival, *, lines: bool = False) -> Accepted:
         """Messages for the events in a body."""
         items = _EVENTS.read(clean(body), lines=lines, items_max=self._items_max)
-        return _accept(items, lambda _, event: messages.of_event(event, arrival))
+        return self._accept(items, lambda _, event: messages.of_event(event, arrival))
 
     def event_batch(self, body: bytes, arrival: Arrival) -> Accepted:
         """Messages for the events in an EventBatch."""
         batch = _read_batch(clean(body))
         items = _EVENTS.read_array(bytes(batch.events), items_max=self._items_max)
-        return _accept(items, lambda _, event: messages.of_event(event, arrival, sent_at=batch.sent_at))
+        return self._accept(items, lambda _, event: messages.of_event(event, arrival, sent_at=batch.sent_at))
 
     def jobs(
         self, body: bytes, arrival: Arrival, *, idempotency_key: str = "", lines: bool = False
@@ -76,31 +80,30 @@ class Acceptor:
                 id = ids.new_id()
             return messages.of_job(job, arrival, id=id)
 
-        return _accept(items, draft)
+        return self._accept(items, draft)
 
     def changes(self, body: bytes, arrival: Arrival, *, lines: bool = False) -> Accepted:
         """Messages for the changes in a body."""
         items = _CHANGES.read(clean(body), lines=lines, items_max=self._items_max)
-        return _accept(items, lambda _, change: messages.of_change(change, arrival))
+        return self._accept(items, lambda _, change: messages.of_change(change, arrival))
 
-
-def _accept(items: Items[T], draft: Callable[[int, T], Draft]) -> Accepted:
-    drafts: list[Draft] = []
-    rejected = list(items.bad)
-    for index, item in items.good:
-        drafted = draft(index, item)
-        if drafted.message.fits():
-            drafts.append(drafted)
-        else:
-            rejected.append(
-                Rejection(index, Flaw.SIZE, "As it is written on Kafka, it is too large for a record.")
-            )
-    rejected.sort(key=lambda rejection: rejection.index)
-    for rejection in rejected:
-        metrics.ITEMS_REJECTED.labels(rejection.flaw).inc()
-    if not drafts:
-        raise none_valid(rejected, alone=items.alone)
-    return Accepted([d.message for d in drafts], [d.id for d in drafts], rejected, alone=items.alone)
+    def _accept(self, items: Items[T], draft: Callable[[int, T], Draft]) -> Accepted:
+        drafts: list[Draft] = []
+        rejected = list(items.bad)
+        for index, item in items.good:
+            drafted = draft(index, item)
+            if drafted.message.size() <= self._record_bytes_max:
+                drafts.append(drafted)
+            else:
+                rejected.append(
+                    Rejection(index, Flaw.SIZE, "As it is written on Kafka, it is too large for a record.")
+                )
+        rejected.sort(key=lambda rejection: rejection.index)
+        for rejection in rejected:
+            metrics.ITEMS_REJECTED.labels(rejection.flaw).inc()
+        if not drafts:
+            raise none_valid(rejected, alone=items.alone)
+        return Accepted([d.message for d in drafts], [d.id for d in drafts], rejected, alone=items.alone)
 
 
 def _read_batch(text: bytes) -> EventBatch:

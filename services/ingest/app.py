@@ -22,7 +22,7 @@ def create_app(settings: IngestSettings, publisher: Publisher, clock: Clock) -> 
         redirect_slashes=False,
     )
     app.include_router(
-        routes.build(Receiver(settings, clock), Acceptor(settings.batch_events_max), publisher)
+        routes.build(Receiver(settings, clock), Acceptor(items_max=settings.batch_events_max), publisher)
     )
     app.include_router(library.build())
     app.openapi = openapi.documents(app)  # type: ignore[method-assign]  # how FastAPI documents it

@@ -1,7 +1,6 @@
 """What items become on Kafka: ids, clocks, envelopes, record keys and headers.
 
-The `ce_type` of a record is `signalbox.` and what it carries: `error`, `metric`, `page_view`, `event`,
-`job_request` or `invalidation`. Keys are what the topic table says, joined with `|` and encoded as UTF-8.
+Keys are what the topic table says, joined with `|` and encoded as UTF-8.
 """
 
 import uuid

@@ -20,7 +20,6 @@ from shared.settings import KafkaSettings
 _log = logs.get(__name__)
 
 _CONNECT_TIMEOUT_S = 15.0  # longer than one attempt that Kafka does not answer (`kafka_request_timeout_ms`)
-_DEAD_LETTER_BYTES = 16_384  # its headers quote at most 1000 characters of what was wrong, and the origin
 _GRACE_S = 1.0  # for a producer to stop by itself, and for cancelled tasks to end
 
 
@@ -32,10 +31,9 @@ class Message(NamedTuple):
     value: bytes
     headers: Headers
 
-    def fits(self) -> bool:
-        """Whether Kafka takes the record, and takes it once more as a dead letter, with more headers."""
-        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers)
-        return bool(size + _DEAD_LETTER_BYTES <= kafka.RECORD_BYTES_MAX)
+    def size(self) -> int:
+        """Its bytes on Kafka at most, framing and all: what the producer and the broker compare with their limits."""
+        return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers))
 
 
 class Publisher(Protocol):
