@@ -16,6 +16,13 @@ async def put(bootstrap: str, topic: Topic, values: Sequence[bytes], *, key: byt
             await producer.send_and_wait(topic.name, value, key)
 
 
+async def put_many(bootstrap: str, topic: Topic, values: Sequence[bytes]) -> None:
+    """Produce many records over all partitions, without waiting for each; returns when all are acknowledged."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_batch_size=262_144) as producer:
+        sent = [await producer.send(topic.name, value) for value in values]
+        await asyncio.gather(*sent)
+
+
 async def find(
     bootstrap: str,
     topic: Topic,

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deploy.local.ports import Ports
 from deploy.local.settings import PROJECT, Settings
 from deploy.local.stack import Stack
 
@@ -60,14 +61,11 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def _local() -> Iterator[RunningStack]:
-    names = ("INGEST", "JOBS", "CACHE", "POSTGRES", "REDIS", "KAFKA", "KAFKA_CONTROLLER", "PROMETHEUS")
-    ports = {
-        f"SIGNALBOX_{name}_PORT": str(port) for name, port in zip(names, free_ports(len(names)), strict=True)
-    }
     # Not pytest's own folder: PostgreSQL runs as another user when the tests run as root, and has to reach it.
     folder = Path(tempfile.mkdtemp(prefix="signalbox-tests-"))
     folder.chmod(0o755)
-    stack = Stack(Settings.from_environ({**os.environ, **ports, "SIGNALBOX_STATE_DIR": str(folder)}), _say)
+    settings = replace(Settings.from_environ(os.environ), state_dir=folder, ports=Ports.free())
+    stack = Stack(settings, _say)
     try:
         variables = stack.up(services=False)
         apache = variables["SIGNALBOX_KAFKA_IDEMPOTENCE"] == "true"
