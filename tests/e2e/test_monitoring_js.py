@@ -129,14 +129,22 @@ async def test_errors_and_calls_arrive_field_by_field(page: Page, collector: Col
 
 
 async def test_all_five_vitals_arrive_when_the_page_is_left(page: Page, collector: Collector) -> None:
-    await page.click("#buy")
-    # Half a second later, since shifts that follow an input are the visitor's own.
-    await page.evaluate(
-        """() => new Promise((done) => setTimeout(() => {
-          space.style.height = "300px";
-          new PerformanceObserver(() => done()).observe({ type: "layout-shift", buffered: true });
-        }, 600))"""
-    )
+    async with asyncio.timeout(30):
+        await page.click("#buy")
+        # Half a second later, since shifts that follow an input are the visitor's own.
+        await page.evaluate(
+            """() => new Promise((done) => setTimeout(() => {
+              space.style.height = "300px";
+              new PerformanceObserver(() => done()).observe({ type: "layout-shift", buffered: true });
+            }, 600))"""
+        )
+        # web-vitals looks at an interaction when the page is idle, and misses one that is left before that.
+        await page.evaluate(
+            """() => new Promise((done) => {
+              const idle = () => requestIdleCallback(() => done());
+              new PerformanceObserver(idle).observe({ type: "event", buffered: true, durationThreshold: 40 });
+            })"""
+        )
     await page.goto("about:blank")
     vitals = {"LCP", "INP", "CLS", "FCP", "TTFB"}
     await arrival(collector, lambda c: vitals <= {event["name"] for event in c.of_type("metric")})
@@ -267,6 +275,18 @@ async def test_the_backlog_is_bounded(page: Page, collector: Collector) -> None:
     )
     assert sum(len(line) for line in lines) < 250_000
     assert json.loads(lines[-1])["properties"]["n"] == 279, "the newest are kept"
+
+
+async def test_a_clock_that_was_set_back_silences_nobody(page: Page, collector: Collector) -> None:
+    await page.evaluate("signalbox.flush()")
+    await page.evaluate(
+        """() => {
+          localStorage.setItem("signalbox.backlog.sbpk_test", `3 ${Date.now() + 30 * 86_400_000}`);
+          signalbox.trackEvent("now");
+          return signalbox.flush();
+        }"""
+    )
+    assert len(collector.of_type("event")) == 1
 
 
 async def test_it_works_where_storage_is_blocked(

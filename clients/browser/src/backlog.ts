@@ -9,7 +9,7 @@ import { options } from "./events";
 
 /** Half a megabyte of localStorage's usual five. */
 const CHARS_MAX = 250_000;
-/** No answer of a server, and no clock set wrong, keeps a page silent for longer. */
+/** No answer of a server keeps pages silent for longer. */
 export const SILENCE_MAX_MS = 3_600_000;
 
 export interface Backlog {
@@ -34,7 +34,8 @@ export const load = (): Backlog => {
   }
   const [head, ...lines] = text.split("\n");
   const [attempts, until] = (head || "0 0").split(" ").map(Number);
-  return { attempts: attempts || 0, until: Math.min(until || 0, Date.now() + SILENCE_MAX_MS), lines };
+  // A time that no server can have asked for was written by a clock that has been set back since.
+  return { attempts: attempts || 0, until: until! < Date.now() + 2 * SILENCE_MAX_MS ? until! : 0, lines };
 };
 
 export const save = ({ attempts, until, lines }: Backlog): void => {

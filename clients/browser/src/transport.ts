@@ -23,6 +23,7 @@ const TIMEOUT_MS = 30_000;
 const buffer: string[] = [];
 /** The batch under way; one at a time. */
 let flying: string[] = [];
+let flight: Promise<void> | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let minute = 0;
 let count = 0;
@@ -48,7 +49,10 @@ const keep = (lines: string[]): void => {
 
 const schedule = (delayMs: number): void => {
   clearTimeout(timer);
-  timer = setTimeout(flush, delayMs);
+  timer = setTimeout(() => {
+    timer = undefined;
+    void flush();
+  }, delayMs);
 };
 
 export const enqueue = (line: string): void => {
@@ -65,7 +69,7 @@ export const enqueue = (line: string): void => {
 /** Seconds or an HTTP date, as ms from now; 0 when absent, or not exposed to another origin by CORS. */
 const retryAfterMs = (value: string | null): number => {
   const ms = Number(value) * 1_000 || Date.parse(value!) - Date.now();
-  return Math.min(Math.max(ms || 0, 0), SILENCE_MAX_MS);
+  return Math.min(ms || 0, SILENCE_MAX_MS);
 };
 
 /** Posts the lines; resolves to undefined when that is done, else to the ms to wait before the next try. */
@@ -87,11 +91,15 @@ const post = async (lines: string[]): Promise<number | undefined> => {
   return undefined;
 };
 
-/** Sends what waits, oldest first, unless a request is under way or the server asked for silence. */
-export const flush = async (): Promise<void> => {
-  clearTimeout(timer);
-  timer = undefined;
-  if (!options.key || flying.length) return;
+/** Sends what waits, oldest first, unless the server asked for silence; ends when no more can be sent now. */
+export const flush = (): Promise<void> => (flight ??= send().then(land, land));
+
+const land = (): void => {
+  flight = undefined;
+};
+
+const send = async (): Promise<void> => {
+  if (!options.key) return;
   const backlog = load();
   const silence = backlog.until - Date.now();
   if (silence > 0) {
@@ -108,7 +116,7 @@ export const flush = async (): Promise<void> => {
   if (delay === undefined) {
     const rest = load().lines.filter((line) => !lines.includes(line));
     save({ attempts: 0, until: 0, lines: rest });
-    if (rest.length || buffer.length) return flush();
+    if (rest.length || buffer.length) return send();
   } else {
     keep([...lines, ...buffer.splice(0)]);
     const failed = load();
