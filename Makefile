@@ -5,6 +5,9 @@
 .PHONY: help setup demo test up down status logs lint format docs lock bench chaos images k8s-check ci
 MAKEFLAGS += --no-print-directory
 
+# The Python client is a package of its own; the demo and the tests use it from its folder.
+export PYTHONPATH := $(CURDIR)/clients/python
+
 RUN := .venv/bin/python -m
 SERVICES := ingest jobs cache loadgen
 
