@@ -1,5 +1,7 @@
 """Which broker runs as `kafka`: Apache Kafka where it can be had, else the embedded one, and why."""
 
+from typing import cast
+
 from deploy.local.embedded_broker import CANNOT_PROMISE, EmbeddedBroker
 from deploy.local.errors import MissingTool
 from deploy.local.kafka import Kafka
@@ -29,18 +31,18 @@ def choose(asked: Broker, problem: str | None) -> tuple[Broker, str]:
 def select(settings: Settings, state: State, say: Say) -> Kafka | EmbeddedBroker:
     """The broker of this stack, with everything fetched that it needs. Raises MissingTool."""
     jars = KafkaJars(state, settings.environ)
-    there = Running.read(state.run / "kafka.json")
-    if there and there.is_alive():
-        # Asked for another one than that which runs, the start refuses.
-        return build(settings.broker or there.kind, settings, state, jars)
-    kind, reason = choose(settings.broker, jars.problem())
+    before = Running.read(state.run / "kafka.json")
+    # A broker that died is followed by one of its kind: the services were told which it is.
+    asked = cast(Broker, settings.broker or (before.kind if before else ""))
+    kind, reason = choose(asked, jars.problem())
     if kind == "apache":
         try:
             jars.fetch(say)
         except MissingTool as error:
-            kind, reason = choose(settings.broker, str(error))
-    if kind == "embedded":
-        say(f"kafka       embedded broker, because {reason}: {CANNOT_PROMISE}")
+            kind, reason = choose(asked, str(error))
+    if kind == "embedded" and not (before and before.is_alive()):
+        because = reason if settings.broker or not before else "it was one before (make down to choose anew)"
+        say(f"kafka       embedded broker, because {because}: {CANNOT_PROMISE}")
     return build(kind, settings, state, jars)
 
 

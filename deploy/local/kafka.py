@@ -112,8 +112,8 @@ class Kafka:
         return self.jars.folder / f"classes-{java}.jsa"
 
     def _java(self, options: list[str], main: str, *arguments: str) -> Command:
-        log4j = f"-Dlog4j2.configurationFile=file:{self._folder / 'log4j2.xml'}"
-        argv = [str(self.jars.java), *JVM, log4j, *options, "-cp", self.jars.class_path, main, *arguments]
+        argv = [str(self.jars.java), *JVM, "-Dlog4j2.configurationFile=log4j2.xml", *options]
+        argv += ["-cp", self.jars.class_path, main, *arguments]
         return Command(argv, self.environ, self._folder)
 
     def _cluster_id(self) -> str | None:
@@ -153,7 +153,8 @@ class Kafka:
             "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
             "advertised.listeners": f"PLAINTEXT://{broker}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": self._data,
+            # From the working directory: a properties file takes no path with letters outside Latin-1.
+            "log.dirs": "data",
             # Topics come from the table of shared/contracts/topics.py; a misspelt one is an error.
             "auto.create.topics.enable": "false",
             "default.replication.factor": 1,

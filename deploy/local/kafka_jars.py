@@ -116,8 +116,9 @@ class KafkaJars:
         try:
             status = self._run_maven(work, log, say)
             if status:
-                reason = next((line for line in last_lines(log, 40) if "[ERROR]" in line), "")
-                raise MissingTool(f"Maven could not fetch Apache Kafka ({log}) {reason[:200]}".rstrip())
+                reason = next((line for line in last_lines(log, 40) if line.startswith("[ERROR]")), "")
+                told = reason.replace("[ERROR]", ":", 1)[:200]
+                raise MissingTool(f"Maven could not fetch Apache Kafka (its log is {log}){told}")
             try:
                 (work / "libs").rename(self.folder / "libs")
             except OSError:

@@ -70,15 +70,22 @@ class Prometheus:
     def complete(self) -> None:
         """Nothing is left to do."""
 
-    def _configuration(self) -> dict[str, object]:
-        jobs: dict[str, list[str]] = {}
+    def list_targets(self) -> None:
+        """Write what is to be scraped; a running Prometheus notices."""
+        listed: dict[str, list[str]] = {}
         for service in self.scraped:
-            jobs.setdefault(service.module, []).append(service.url.removeprefix("http://"))
+            listed.setdefault(service.module, []).append(service.url.removeprefix("http://"))
+        for module, targets in listed.items():
+            path = self.state.folder("prometheus") / f"targets-{module}.json"
+            self.state.write_private(path, json.dumps([{"targets": targets}]) + "\n")
+
+    def _configuration(self) -> dict[str, object]:
+        modules = {service.module: None for service in self.scraped}
         return {
             "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
             "rule_files": [str(RULES / "*.yml")],
             "scrape_configs": [
-                {"job_name": module, "static_configs": [{"targets": targets}]}
-                for module, targets in jobs.items()
+                {"job_name": module, "file_sd_configs": [{"files": [f"targets-{module}.json"]}]}
+                for module in modules
             ],
         }

@@ -62,7 +62,7 @@ class Redis:
         options = {
             "bind": "127.0.0.1",
             "port": str(self.port.number),
-            "dir": str(folder),
+            "dir": ".",  # Redis would split a path at its spaces
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",  # no snapshots: the append-only file has it all

@@ -67,23 +67,25 @@ class Cancelled(LocalStackError):
 def running(server: Server, state: State) -> Running | None:
     """The process that is `server` now, if it lives.
 
-    Raises LocalStackError when it runs, but not as the settings now ask: on another port, as another kind.
+    Raises LocalStackError when it was started otherwise than the settings now ask, on another port or as
+    another kind: what uses it still goes by that, also when it has died since.
     """
     found = Running.read(state.run / f"{server.name}.json")
-    if found is None or not found.is_alive():
-        return None
-    if found.is_ending():
-        process.wait_for_end(found, found.grace_s)
+    if found is None:
         return None
     wanted = [port.number for port in server.ports]
     if found.kind != server.kind:
-        raise LocalStackError(f"{server.name} runs as {found.kind}, not {server.kind}: make down first")
+        raise LocalStackError(
+            f"{server.name} was started as {found.kind}, not {server.kind}: make down first"
+        )
     if found.ports != wanted:
         raise LocalStackError(
-            f"{server.name} runs on port {found.ports[0]}, not {wanted[0]} "
+            f"{server.name} was started on port {found.ports[0]}, not {wanted[0]} "
             f"({server.ports[0].variable}): make down first"
         )
-    return found
+    if found.is_alive() and found.is_ending():
+        process.wait_for_end(found, found.grace_s)
+    return found if found.is_alive() else None
 
 
 def start(server: Server, state: State, say: Say, cancelled: threading.Event) -> None:

@@ -97,6 +97,7 @@ class Stack:
         variables = self._variables(kafka)
         if with_services:
             if self._prometheus:
+                self._prometheus.list_targets()
                 variables["PROMETHEUS_URL"] = self._prometheus.url
             upper = [*self._services(variables), *filter(None, [self._prometheus])]
             self._parallel([partial(self._start, server) for server in upper])

@@ -224,7 +224,7 @@ def test_a_server_that_dies_shows_the_end_of_its_log(stack: Stack) -> None:
     assert str(stack.state.log("postgres")) in str(caught.value)
 
 
-def test_the_embedded_broker_says_what_it_cannot_promise(state_dir: Path) -> None:
+def test_the_embedded_broker_says_what_it_cannot_promise_and_is_followed_by_its_kind(state_dir: Path) -> None:
     ports = Ports.free()
     environ = {Ports.variable(name): str(number) for name, number in vars(ports).items()}
     up = command(state_dir, "up", "--bare", BROKER="embedded", **environ)
@@ -232,6 +232,14 @@ def test_the_embedded_broker_says_what_it_cannot_promise(state_dir: Path) -> Non
         assert up.returncode == 0, up.stderr
         assert "BROKER=embedded asks for it: it keeps records in memory only" in up.stdout
         assert "SIGNALBOX_KAFKA_IDEMPOTENCE=false" in (state_dir / "env").read_text()
+
+        broker = Running.read(state_dir / "run" / "kafka.json")
+        assert broker is not None
+        os.kill(broker.pid, signal.SIGKILL)
+        again = command(state_dir, "up", "--bare", BROKER="", **environ)
+        assert "it was one before" in again.stdout, again.stderr
+        other = command(state_dir, "up", "--bare", BROKER="apache", **environ)
+        assert "started as embedded, not apache: make down first" in other.stderr
     finally:
         down = command(state_dir, "down")
     assert down.returncode == 0
