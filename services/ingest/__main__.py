@@ -21,6 +21,8 @@ from shared.settings import load
 _log = logs.get(__name__)
 
 _KAFKA_RETRY_S = 1.0
+#: Longer than proxies and clients keep idle connections (most 60 s or less): else a request can meet our closing.
+_KEEP_ALIVE_S = 75
 _BACKLOG = 2048  # connections that wait to be accepted; the kernel's somaxconn may cut it
 
 
@@ -50,13 +52,18 @@ async def _serve(settings: IngestSettings, listener: socket.socket) -> None:
                 log_config=None,
                 server_header=False,
                 backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=round(settings.shutdown_grace_s),
             )
         )
         _log.info("listening", host=settings.host, port=settings.ingest_port)
+
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
+        # uvicorn raises the signal that stopped it once more when it is done: unhandled, it would skip what follows.
         for number in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn raises the signal that stopped it once more when it is done, which would skip what follows.
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, stop)
         await server.serve(sockets=[listener])
     finally:
         await publisher.stop()
