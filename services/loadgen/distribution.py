@@ -1,5 +1,7 @@
 """A distribution of durations: HdrHistogram for percentiles, exact minimum, maximum and mean beside it."""
 
+import math
+
 from hdrh.histogram import HdrHistogram
 
 from shared.contracts.load_tests import Latency
@@ -31,7 +33,8 @@ class Distribution:
         """The value that `percent` of the durations do not exceed; 0 when there are none."""
         if self.count == 0:
             return 0.0
-        value_s = float(self._histogram.get_value_at_percentile(percent)) / 1e6
+        rank = math.ceil(self.count * percent / 100)  # HdrHistogram rounds it, and down as well
+        value_s = float(self._histogram.get_value_at_percentile(100 * rank / self.count)) / 1e6
         return 1e3 * min(max(value_s, self._min_s), self._max_s)  # never beyond what was really seen
 
     def latency(self) -> Latency:

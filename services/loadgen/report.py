@@ -18,6 +18,7 @@ _COLOURS = {
     LoadRating.FAIR: "yellow",
     LoadRating.POOR: "red",
 }
+_HOW = "latencies in ms, from the intended start of each request to the end of its answer"
 _COLUMNS = ("Endpoint", "Requests", "Failed", "Min", "Avg", "P50", "P95", "P99", "Max")
 
 
@@ -44,7 +45,8 @@ class Report:
 
 def show(report: Report, console: Console) -> None:
     """The final table and the verdict."""
-    table = Table(title=_heading(report), title_justify="left", caption="latencies in milliseconds")
+    console.print(Text(_heading(report), style="bold"), soft_wrap=True)
+    table = Table()
     for column in _COLUMNS:
         table.add_column(column, justify="left" if column == "Endpoint" else "right", no_wrap=True)
     rows = _rows(report.result)
@@ -53,11 +55,11 @@ def show(report: Report, console: Console) -> None:
     table.add_section()
     table.add_row(*rows[-1], style="bold")
     console.print(table)
-    for line in _summary(report):
-        console.print(Text(line))
-    console.print(Text(_rating(report), style=_COLOURS[report.result.rating]))
+    for line in (_HOW, *_summary(report)):
+        console.print(Text(line), soft_wrap=True)
+    console.print(Text(_rating(report), style=_COLOURS[report.result.rating]), soft_wrap=True)
     for line in _verdict(report):
-        console.print(Text(line, style="bold"))
+        console.print(Text(line, style="bold"), soft_wrap=True)
 
 
 def to_json(report: Report) -> bytes:
@@ -136,7 +138,7 @@ def _markdown(report: Report) -> str:
         "",
         *(f"- {line}" for line in (*_verdict(report), *_summary(report))),
         "",
-        "Latencies are in milliseconds, from the intended start of each request to the end of its answer.",
+        f"{_HOW}.",
         "",
         "| " + " | ".join(_COLUMNS) + " |",
         "|---|" + "---:|" * (len(_COLUMNS) - 1),

@@ -44,12 +44,15 @@ async def run(
             await _send(crowd, pacer, load, stats, out)
     identity = Run(run_id, scenario, services.ingest, started_at, len(crowd.visitors), pacer.sending_s)
     result = stats.result(identity)
-    result = msgspec.structs.replace(result, thresholds_missed=thresholds.missed(conditions, result))
+    misses = thresholds.missed(conditions, result)
+    result = msgspec.structs.replace(result, thresholds_missed=[str(miss) for miss in misses])
     health = watch.health(stats.lateness, without_socket=stats.errors[WITHOUT_SOCKET])
     return Report(
         result=result,
         health=health,
-        bottleneck=health.bottleneck(result.latency_ms.p95),
+        bottleneck=health.bottleneck(
+            result.latency_ms.p95, too_slow=any(miss.threshold.is_of_latency for miss in misses)
+        ),
         answered=stats.answered,
         left_out=services.left_out(),
         rate_rps=load.rate_rps,
@@ -72,7 +75,9 @@ async def _send(crowd: Crowd, pacer: Pacer, load: Load, stats: Stats, out: TextI
         if pacer.stopped_s is not None:
             abandoned = True
             sending.cancel()
+            return
         pacer.stop()
+        print("stopping: waiting for the answers under way; once more to not wait", file=out, flush=True)
 
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:

@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.contracts.load_tests import LoadTestResult
 
@@ -32,6 +33,11 @@ class Threshold:
     comparison: str
     limit: float
 
+    @property
+    def is_of_latency(self) -> bool:
+        """Whether it is about how long answers take."""
+        return self.metric in _LATENCIES
+
     def is_met(self, value: float) -> bool:
         """Whether `value`, in the limit's unit, is on the right side."""
         return _COMPARE[self.comparison](value, self.limit)
@@ -42,16 +48,26 @@ def parse(text: str) -> list[Threshold]:
     return [_parse_one(part.strip()) for part in text.split(",")]
 
 
-def missed(thresholds: Sequence[Threshold], result: LoadTestResult) -> list[str]:
-    """The conditions that do not hold, each with what was measured; all of them when nothing was measured."""
+class Miss(NamedTuple):
+    """A condition that does not hold, and what was measured instead, in words."""
+
+    threshold: Threshold
+    measured: str
+
+    def __str__(self) -> str:
+        return f"{self.threshold.text} ({self.measured})"
+
+
+def missed(thresholds: Sequence[Threshold], result: LoadTestResult) -> list[Miss]:
+    """The conditions that do not hold; all of them when nothing was measured."""
     if result.requests == 0:
-        return [f"{threshold.text} (nothing was measured)" for threshold in thresholds]
-    said = []
+        return [Miss(threshold, "nothing was measured") for threshold in thresholds]
+    misses = []
     for threshold in thresholds:
         value, shown = _measured(threshold.metric, result)
         if not threshold.is_met(value):
-            said.append(f"{threshold.text} (was {shown})")
-    return said
+            misses.append(Miss(threshold, f"was {shown}"))
+    return misses
 
 
 def _parse_one(part: str) -> Threshold:

@@ -1,0 +1,1 @@
+"""loadgen, part by part."""
