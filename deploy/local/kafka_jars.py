@@ -131,7 +131,7 @@ class KafkaJars:
         argv = [str(self._tool("mvn")), "--batch-mode", "--strict-checksums", COPY_DEPENDENCIES]
         argv += ["-DincludeScope=runtime", f"-DoutputDirectory={work / 'libs'}"]
         # Maven's home is the account's, whatever HOME says; an account without one keeps all of it here.
-        if not os.access(pwd.getpwuid(os.getuid()).pw_dir, os.W_OK):
+        if not os.access(_home_of_the_account(), os.W_OK):
             argv += [f"-Dmaven.repo.local={self.folder / 'maven'}"]
         with (
             log.open("w") as printed,
@@ -170,6 +170,13 @@ class KafkaJars:
     def _tool(self, name: str) -> Path | None:
         found = shutil.which(name, path=self.environ.get("PATH"))
         return Path(found) if found else None
+
+
+def _home_of_the_account() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container may run as a number without a name
+        return ""
 
 
 def _after_silence(maven: "subprocess.Popen[str]") -> threading.Timer:

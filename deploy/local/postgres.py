@@ -189,6 +189,8 @@ def end_leftovers(data: Path) -> None:
         grace_s = GRACE_S
     deadline = time.monotonic() + grace_s
     while pids := _working_in(data):
+        if time.monotonic() >= deadline + GRACE_S:
+            raise LocalStackError(f"processes {pids} still work in {data}, and cannot be killed")
         if time.monotonic() >= deadline:
             for pid in pids:
                 with suppress(ProcessLookupError):

@@ -64,7 +64,10 @@ def open_home(state: State) -> Home:
             place, f"leads to {os.readlink(place)}, which is gone: remove the link to start anew"
         )
     folder = state.folder("postgres").resolve()
-    user = _user_for(folder)
+    try:
+        user = _user_for(folder)
+    except KeyError as error:
+        raise state.error(folder, f"belongs to a user who has no name here ({error.args[0]})") from error
     if user and not _enters(folder, user):
         folder = _move_away(place, user)
     home = Home(folder, user)
@@ -74,7 +77,10 @@ def open_home(state: State) -> Home:
 
 
 def _user_for(folder: Path) -> str | None:
-    """Whoever owns the folder already, so that a stack first used by an ordinary user stays that user's."""
+    """Whoever owns the folder already, so that a stack first used by an ordinary user stays that user's.
+
+    Raises KeyError when that is nobody that the system knows.
+    """
     if os.geteuid() != 0:
         return None
     owner = folder.stat().st_uid

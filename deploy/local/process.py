@@ -127,8 +127,9 @@ def started_at(pid: int) -> str | None:
 
     A zombie has ended, and holds nothing but its number, once its last thread is gone.
     """
-    if pid in _children and _children[pid].poll() is not None:
-        del _children[pid]
+    child = _children.get(pid)
+    if child and child.poll() is not None:
+        _children.pop(pid, None)
     stat = _stat(pid)
     if stat is None:
         return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
@@ -171,7 +172,7 @@ def last_lines(log: Path, count: int = 12, after: int = 0) -> list[str]:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
-    return [line[:300] for line in lines if line.strip()][-count:]
+    return [line[:300] for line in lines if line.strip()][-count:] if count else []
 
 
 def memory_bytes(pid: int) -> int | None:
