@@ -6,9 +6,13 @@ is one format. Payloads, keys and personal data are never logged; ids are.
 
 import logging
 import sys
+import time
 from typing import Literal
 
 import structlog
+
+REPEAT_INTERVAL_S = 5.0
+_REPEATS_KEPT = 1_000  # messages with text of their own in them are never repeated; this bounds what is kept
 
 
 def configure(service: str, *, level: str = "info", format: Literal["json", "console"] = "json") -> None:
@@ -36,12 +40,36 @@ def configure(service: str, *, level: str = "info", format: Literal["json", "con
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for chatty in ("aiokafka", "faust", "mode", "httpx", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+class _Repeats(logging.Filter):
+    """Lets a library say one thing once in REPEAT_INTERVAL_S: aiokafka writes 40 lines a second while Kafka is away.
+
+    Our own events always pass; they come through structlog as dictionaries.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not isinstance(record.msg, str):
+            return True
+        said = (record.name, record.msg)
+        now = time.monotonic()
+        if now - self._said_at.get(said, -REPEAT_INTERVAL_S) < REPEAT_INTERVAL_S:
+            return False
+        if len(self._said_at) >= _REPEATS_KEPT:
+            self._said_at.clear()
+        self._said_at[said] = now
+        return True
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import stacks
 from tests.support.processes import ServiceProcess
 from tests.support.stacks import RunningStack
+
+# How long an example takes says more about the machine's other users than about the code.
+hypothesis.settings.register_profile("signalbox", deadline=None)
+hypothesis.settings.load_profile("signalbox")
 
 _started: list[str] = []
 

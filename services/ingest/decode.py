@@ -8,7 +8,7 @@ thousands of tiny streams in a row is another way to keep a server busy.
 import zlib
 from collections.abc import Callable
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import zstandard
 
 from shared.errors import Malformed, TooLarge, UnsupportedMedia

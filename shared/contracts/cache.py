@@ -6,14 +6,17 @@ from msgspec import Meta, Struct
 
 from shared.contracts.events import Instant
 
-CACHE_KEY_PATTERN = r"^[a-z0-9_]{1,64}(:[A-Za-z0-9_.@-]{1,200}){1,8}$"
+_END = (
+    r"(?![\s\S])"  # `$` also matches before a newline at the end; this is the same in Python and ECMAScript
+)
+CACHE_KEY_PATTERN = r"^[a-z0-9_]{1,64}(:[A-Za-z0-9_.@-]{1,200}){1,8}" + _END
 #: A star only at the end: a prefix. Free globs let one request block Redis for seconds.
-CACHE_PREFIX_PATTERN = r"^[a-z0-9_]{1,64}(:[A-Za-z0-9_.@-]{1,200}){0,7}:\*$"
-_NAME = r"^[a-z0-9_]{1,64}$"
+CACHE_PREFIX_PATTERN = r"^[a-z0-9_]{1,64}(:[A-Za-z0-9_.@-]{1,200}){0,7}:\*" + _END
+_NAME = r"^[a-z0-9_]{1,64}" + _END
 
 CacheKey = Annotated[str, Meta(pattern=CACHE_KEY_PATTERN)]
 CachePrefix = Annotated[str, Meta(pattern=CACHE_PREFIX_PATTERN)]
-CacheTag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,200}$")]
+CacheTag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,200}" + _END)]
 
 
 class Change(Struct, kw_only=True, omit_defaults=True):
@@ -25,7 +28,10 @@ class Change(Struct, kw_only=True, omit_defaults=True):
     key: (
         Annotated[
             str,
-            Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,200}$", description="One of the entity's; all when absent."),
+            Meta(
+                pattern=r"^[A-Za-z0-9_.:@-]{1,200}" + _END,
+                description="One of the entity's; all when absent.",
+            ),
         ]
         | None
     ) = None

@@ -17,9 +17,9 @@ EVENT_BYTES_MAX = (
 )  # a stack trace with breadcrumbs is 4-40 KB; Sentry's limit for an event is 1 MiB
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Uuid = Annotated[
-    str, Meta(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
-]
+_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+# The length, because `$` in a pattern also matches before a newline at the end.
+Uuid = Annotated[str, Meta(pattern=_UUID, max_length=36)]
 Instant = Annotated[datetime, Meta(tz=True)]
 Finite = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Tags = dict[str, str]

@@ -122,7 +122,11 @@ async def test_page_views_and_events_are_counted(stack: RunningStack, jobs_url: 
 async def test_poison_goes_to_the_dead_letters_with_its_bytes_and_its_origin(
     stack: RunningStack, jobs_url: str, topic: Topic
 ) -> None:
-    poison = [b"\xff\xfe" + new_id().encode(), b'{"id": "' + new_id().encode() + b'"}', b'{"id": ' + b"[" * 5000]
+    poison = [
+        b"\xff\xfe" + new_id().encode(),
+        b'{"id": "' + new_id().encode() + b'"}',
+        b'{"id": ' + b"[" * 5000,
+    ]
     await put(stack, topic, poison)
     assert topic.dead_letter is not None
     found = await kafka.find(
