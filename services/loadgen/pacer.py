@@ -7,6 +7,8 @@ from time import perf_counter
 #: asyncio's and uvloop's timers count whole milliseconds, and uvloop's may fire up to half of one early. Asking for
 #: half a millisecond more means one wake-up instead of a spin; it is part of the lateness that is reported.
 _TIMER_ROUNDING_S = 0.0005
+#: For how long overdue requests are started in a row.
+_CATCH_UP_S = 0.002
 
 
 def arrivals(start_s: float, rate_rps: float, duration_s: float) -> Iterator[float]:
@@ -31,6 +33,7 @@ class Pacer:
         self.end_s = end_s
         self.stopped_s: float | None = None
         self._waiting: set[asyncio.Future[None]] = set()
+        self._gave_way_s = start_s
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -47,7 +50,7 @@ class Pacer:
         """
         wake_s = min(due_s, self.end_s)
         if perf_counter() >= wake_s:
-            await asyncio.sleep(0)  # a generator that lags still lets answers in
+            await self._give_way()
         while self.stopped_s is None and (delay_s := wake_s - perf_counter()) > 0:
             await self._sleep(delay_s + _TIMER_ROUNDING_S)
         return self.stopped_s is None and due_s < self.end_s
@@ -57,6 +60,12 @@ class Pacer:
         """How long requests were, or have been, sent."""
         end_s = self.end_s if self.stopped_s is None else self.stopped_s
         return max(0.0, min(end_s, perf_counter()) - self.start_s)
+
+    async def _give_way(self) -> None:
+        """Let answers in, but not between any two starts that are overdue: each would wait for all the others' work."""
+        if perf_counter() > self._gave_way_s + _CATCH_UP_S:
+            await asyncio.sleep(0)
+            self._gave_way_s = perf_counter()
 
     async def _sleep(self, delay_s: float) -> None:
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -46,9 +47,11 @@ class Report:
 def show(report: Report, console: Console) -> None:
     """The final table and the verdict."""
     console.print(Text(_heading(report), style="bold"), soft_wrap=True)
-    table = Table()
+    table = Table(box=box.SIMPLE, padding=0, collapse_padding=True)  # fits into 80 columns
     for column in _COLUMNS:
-        table.add_column(column, justify="left" if column == "Endpoint" else "right", no_wrap=True)
+        table.add_column(
+            column, justify="left" if column == "Endpoint" else "right", no_wrap=True, min_width=6
+        )
     rows = _rows(report.result)
     for row in rows[:-1]:
         table.add_row(*row)
@@ -87,7 +90,11 @@ def _rows(result: LoadTestResult) -> list[tuple[str, ...]]:
 
 def _row(name: str, requests: int, failures: int, latency: Latency) -> tuple[str, ...]:
     values = (latency.min, latency.avg, latency.p50, latency.p95, latency.p99, latency.max)
-    return (name, str(requests), str(failures), *(f"{value:.1f}" for value in values))
+    return (name, str(requests), str(failures), *(_shown(value) for value in values))
+
+
+def _shown(value_ms: float) -> str:
+    return f"{value_ms:.1f}" if value_ms < 100 else f"{value_ms:.0f}"
 
 
 def _summary(report: Report) -> list[str]:

@@ -40,6 +40,24 @@ async def test_what_was_due_in_the_run_starts_however_late_the_generator_is() ->
     assert await pacer.until(start_s + 4.9)
 
 
+async def test_overdue_requests_start_in_a_row_and_yet_let_others_run() -> None:
+    start_s = perf_counter() - 10
+    pacer = Pacer(start_s, start_s + 60)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    for _ in range(20_000):
+        assert await pacer.until(start_s + 1)
+    counting.cancel()
+    assert 1 <= turns < 10_000
+
+
 async def test_what_is_due_after_the_end_never_starts_and_waits_for_the_end() -> None:
     start_s = perf_counter()
     pacer = Pacer(start_s, start_s + 0.02)
