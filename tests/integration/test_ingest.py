@@ -157,6 +157,8 @@ def _until_refused(port: int) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            continue  # taken by the kernel while the server closed its socket
 
 
 @pytest.mark.parametrize(
