@@ -106,7 +106,6 @@ def create_app(settings: CacheSettings, parts: Parts) -> FastAPI:
 
     @app.exception_handler(Retryable)
     async def retryable(_: Request, error: Retryable) -> Response:
-        _log.warning("request_refused", error=str(error))
         return http.problem(Unavailable(str(error), retry_after_s=1))
 
     app.include_router(

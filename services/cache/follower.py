@@ -102,7 +102,10 @@ class Follower:
             start = {p.partition: known[p.partition] for p in partitions}
         else:
             start = {p.partition: ends[p] for p in partitions}
-            await self._forget_everything(start)
+            if known:
+                _log.warning("invalidations_missed", known=known, start=start)
+                metrics.INVALIDATIONS_MISSED.inc()
+            await self._cache.forget_everything(start)
         for partition in partitions:
             consumer.seek(partition, start[partition.partition])
         self._next = start
@@ -132,11 +135,8 @@ class Follower:
         begin = (await consumer.beginning_offsets([partition]))[partition]
         if begin > expected:
             _log.warning("invalidations_missed", expected=expected, found=record.offset)
-            await self._forget_everything({**self._next, record.partition: record.offset})
-
-    async def _forget_everything(self, positions: dict[int, int]) -> None:
-        metrics.INVALIDATIONS_MISSED.inc()
-        await self._cache.forget_everything(positions)
+            metrics.INVALIDATIONS_MISSED.inc()
+            await self._cache.forget_everything({**self._next, record.partition: record.offset})
 
     async def _bury(self, record: "ConsumerRecord[Any, Any]", poison: PoisonRecord) -> None:
         """One dead letter for one record, although every replica reads it. Raises PublishError."""

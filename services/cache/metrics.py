@@ -35,7 +35,7 @@ INVALIDATIONS_APPLIED = Counter(
 )
 INVALIDATIONS_MISSED = Counter(
     "signalbox_cache_invalidations_missed_total",
-    "Times that invalidations may have been missed, and everything was forgotten instead.",
+    "Times that Kafka had deleted invalidations before they were read, and everything was forgotten instead.",
 )
 RECORDS_DEAD = Counter(
     "signalbox_cache_records_dead_total",

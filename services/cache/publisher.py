@@ -68,7 +68,9 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout_s):
                 sent = await self._producer.send_and_wait(topic, value, key, headers=headers)
-        except (KafkaError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise PublishError(topic, f"no acknowledgement within {self._timeout_s:g} s") from error
+        except KafkaError as error:
             raise PublishError(topic, f"{type(error).__name__}: {error}") from error
         return Position(sent.partition, sent.offset)
 

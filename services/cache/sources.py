@@ -13,7 +13,10 @@ from typing import NamedTuple
 import asyncpg
 
 from services.cache.classes import Key
+from shared import logs
 from shared.errors import StoreUnavailable
+
+_log = logs.get(__name__)
 
 #: Rows of a list, at most: a list is for a page, and an entry must fit into memory.
 ROWS_MAX = 1000
@@ -142,6 +145,7 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, timeout_s: float) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
+        self._answers = True
 
     async def fetch(self, query: Query) -> bytes | None:
         """The value as JSON; None where there is no such row.
@@ -156,6 +160,19 @@ class Database:
         await self._ask("SELECT '1'")
 
     async def _ask(self, sql: str, *parameters: int | str) -> str | None:
+        try:
+            value = await self._try(sql, *parameters)
+        except StoreUnavailable as error:
+            if self._answers:
+                _log.warning("postgresql_lost", error=str(error))
+            self._answers = False
+            raise
+        if not self._answers:
+            _log.info("postgresql_back")
+        self._answers = True
+        return value
+
+    async def _try(self, sql: str, *parameters: int | str) -> str | None:
         try:
             async with asyncio.timeout(self._timeout_s), self._pool.acquire() as connection:
                 value: str | None = await connection.fetchval(sql, *parameters)

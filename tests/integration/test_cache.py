@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from deploy.local.settings import PROJECT
 from shared.clock import SystemClock
@@ -99,6 +100,13 @@ async def is_cached_everywhere(replicas: tuple[str, str], id: int, name: str) ->
 async def becomes(url: str, id: int, name: str) -> None:
     async def look() -> bool:
         return await name_of(url, id) == name
+
+    await eventually(look)
+
+
+async def uses_redis(url: str) -> None:
+    async def look() -> bool:
+        return bool((await send("GET", f"{url}/v1/stats")).json()["redis_in_use"])
 
     await eventually(look)
 
@@ -328,14 +336,36 @@ async def test_without_redis_a_replica_answers_and_an_invalidation_of_that_time_
             assert await name_of(replica.url, technician) == "after"
 
             await redis.restore()
-
-            async def redis_is_used() -> bool:
-                return bool((await send("GET", f"{replica.url}/v1/stats")).json()["redis_in_use"])
-
-            await eventually(redis_is_used)
+            await uses_redis(replica.url)
             answer = await get(replica.url, f"technicians:{technician}")
             assert answer.json()["data"]["name"] == "after"  # Redis still held the old one when it came back
             assert "warning" not in answer.headers
+
+
+@pytest.mark.fault
+async def test_a_redis_that_restarts_with_older_data_brings_nothing_back(
+    stack: RunningStack, logs: Path, technician: int, database: Postgres
+) -> None:
+    """Redis gets back what it held before an invalidation, as from its file, and is another process by its run id."""
+    address = in_database(stack, 4)
+    async with proxied(address) as (wire, url), Redis.from_url(address) as redis:
+        environment = {**stack.environment, "REDIS_URL": url, "SIGNALBOX_CACHE_L1_TTL_S": "0"}
+        async with running(ServiceProcess("cache", environment, logs / "cache-restart.log")) as replica:
+            assert await name_of(replica.url, technician) == "before"
+            keys = await redis.keys("signalbox:cache:*")
+            file = {key: value for key in keys if (value := await redis.dump(key)) is not None}
+            await rename(database, technician, "after")
+            await invalidate(replica.url, entity="technicians")
+            assert await name_of(replica.url, technician) == "after"
+
+            await wire.cut()
+            await redis.flushdb()
+            for key, value in file.items():
+                await redis.restore(key, 600_000, value)
+            await redis.hset("signalbox:cache:state", "=run", "the process before")
+            await wire.restore()
+            await uses_redis(replica.url)
+            assert await name_of(replica.url, technician) == "after"
 
 
 @pytest.mark.fault
