@@ -6,7 +6,7 @@ and every part runs in one event loop: when one fails, the process ends, and who
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
 import faust
@@ -31,6 +31,10 @@ from shared.contracts.dead_letter import Origin
 from shared.contracts.topics import RETRY_TIERS_S, Topic
 
 _log = logs.get(__name__)
+
+
+class AgentsStopped(Exception):
+    """Faust ended while the process had work to do."""
 
 
 async def serve(settings: JobsSettings) -> None:
@@ -90,8 +94,9 @@ async def _run_parts(
             timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         )
     )
-    async with _faust(settings, database, publisher), asyncio.TaskGroup() as group:
+    async with _faust(settings, database, publisher) as failure, asyncio.TaskGroup() as group:
         parts = [
+            group.create_task(failure(), name="agents"),
             group.create_task(dispatcher.run(), name="dispatcher"),
             group.create_task(sweeper.run(), name="sweeper"),
             group.create_task(relay(database, publisher), name="relay"),
@@ -118,22 +123,40 @@ def _keep_signals() -> None:
 
 
 @asynccontextmanager
-async def _faust(settings: JobsSettings, database: Database, publisher: Publisher) -> AsyncIterator[None]:
-    """Faust, running, with an agent for each topic that is taken in."""
+async def _faust(
+    settings: JobsSettings, database: Database, publisher: Publisher
+) -> AsyncIterator[Callable[[], Coroutine[None, None, None]]]:
+    """Faust, running, with an agent for each topic that is taken in; yields what waits for its failure, and raises it."""
     max_attempts = {type.value: handler.policy.max_attempts for type, handler in HANDLERS.items()}
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     app = create_faust(
         settings,
         agents.agents(database, publisher, max_attempts, batch_records_max=settings.jobs_batch_records_max),
+        failed,
     )
+
+    async def failure() -> None:
+        stopped = asyncio.ensure_future(app.wait_for_stopped())  # it also ends when Faust crashed
+        try:
+            await asyncio.wait((failed, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if failed.done():
+            await failed
+        raise AgentsStopped(f"Faust ended: {app.crash_reason!r}")
+
     await app.start()
     try:
-        yield
+        yield failure
     finally:
+        failed.cancel()
         await app.stop()
 
 
-def create_faust(settings: JobsSettings, by_topic: Mapping[Topic, agents.Agent]) -> faust.App:
-    """A Faust app with an agent for each topic.
+def create_faust(
+    settings: JobsSettings, by_topic: Mapping[Topic, agents.Agent], failed: asyncio.Future[None]
+) -> faust.App:
+    """A Faust app with an agent for each topic; `failed` gets the exception of one that failed.
 
     No tables and no `take()`: what is counted is counted in PostgreSQL, and `take()` acknowledges a batch whose
     processing failed. Acknowledgement is ours (`noack`), in order, after the transaction.
@@ -159,17 +182,20 @@ def create_faust(settings: JobsSettings, by_topic: Mapping[Topic, agents.Agent])
         channel = app.topic(
             topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
-        app.agent(channel, name=topic.name)(_over_records(agent))
+        app.agent(channel, name=topic.name)(_over_records(agent, failed))
     return app
 
 
-def _over_records(agent: agents.Agent):  # type: ignore[no-untyped-def] # Faust's agent type is a decorator's
+def _over_records(
+    agent: agents.Agent, failed: asyncio.Future[None]
+) -> Callable[[StreamT[bytes]], Coroutine[None, None, None]]:
     async def run(stream: StreamT[bytes]) -> None:
         try:
             await agent(_records(stream))
-        except Exception:
-            # Faust would restart the agent and acknowledge the event; ending the process loses nothing.
-            _log.exception("agent_failed")
+        except Exception as error:
+            # Faust would start the agent anew, and skip what it held: the process ends instead, and nothing is lost.
+            if not failed.done():
+                failed.set_exception(error)
             raise
 
     return run

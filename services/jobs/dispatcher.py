@@ -7,9 +7,9 @@ lost with the process is hinted at again by the sweeper.
 
 import asyncio
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 
-from services.jobs.dead_letters import bury
+from services.jobs.consumers import bury, commit, stop
 from services.jobs.lanes import Lanes
 from services.jobs.publisher import Publisher
 from services.jobs.records import Decoder
@@ -90,9 +90,9 @@ class Dispatcher:
                         await self._take(lane, decoder, record)
                 if batches:
                     self._changed.set()
-                    await consumer.commit()
+                    await commit(consumer)
         finally:
-            await _stop(consumer)
+            await stop(consumer)
 
     async def _take(self, lane: Lane, decoder: Decoder[JobHint], record: ConsumerRecord) -> None:
         try:
@@ -142,12 +142,8 @@ class Dispatcher:
 
     async def _drain(self) -> None:
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=self._lease_s)
+            # No longer than the leases last: they are not renewed any more.
+            _, late = await asyncio.wait(self._running, timeout=self._lease_s / 2)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    async with asyncio.timeout(_PAUSE_S * 10):
-        await consumer.stop()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from services.jobs.dead_letters import bury
+from services.jobs.consumers import bury, commit, stop
 from services.jobs.publisher import Publisher
 from services.jobs.records import Decoder
 from shared import kafka
@@ -58,10 +58,9 @@ class RetryTier:
                     for record in records:
                         await self._keep(partition, record)
                 if await self._fire() or batches:
-                    await consumer.commit(self._committable())
+                    await commit(consumer, self._committable())
         finally:
-            async with asyncio.timeout(5):
-                await consumer.stop()
+            await stop(consumer)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
         """What arrives until the next retry is due, while there is room for it."""

@@ -5,6 +5,7 @@ stores them is killed again and again.
 Method: a stack of its own, so that no other worker helps; real processes, SIGKILL.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ import pytest
 from shared.contracts.events import Envelope, Metric
 from shared.contracts.jobs import JobType
 from shared.contracts.topics import METRICS
+from shared.ids import new_id
 from tests.support import kafka
 from tests.support.jobs_api import enqueue, get, job
 from tests.support.processes import ServiceProcess
@@ -125,3 +127,34 @@ async def test_samples_are_counted_once_though_their_worker_is_killed(
         for page in range(7)
     ]
     assert [tuple(row) for row in windows] == expected
+
+
+async def test_a_defect_ends_the_worker_and_loses_nothing(own_stack: RunningStack, tmp_path: Path) -> None:
+    """Goal: an error that nobody foresaw is not passed over. Method: a table is renamed under a running worker."""
+    now = datetime.now(UTC)
+    sample = Envelope(
+        id=new_id(),
+        project="1",
+        source="server",
+        received_at=now,
+        occurred_at=now,
+        data=Metric(name="LCP", value=1.0, page="/defect"),
+    )
+    worker = ServiceProcess("jobs", own_stack.environment, tmp_path / "defect.log").start()
+    async with database(own_stack) as connection:
+        await connection.execute("ALTER TABLE vitals_minute RENAME TO elsewhere")
+        try:
+            await kafka.put(
+                own_stack.environment["KAFKA_BOOTSTRAP_SERVERS"], METRICS, [msgspec.json.encode(sample)]
+            )
+            assert await asyncio.to_thread(worker.wait) == 1
+        finally:
+            await connection.execute("ALTER TABLE elsewhere RENAME TO vitals_minute")
+    assert "UndefinedTableError" in worker.log.read_text()
+    with ServiceProcess("jobs", own_stack.environment, tmp_path / "mended.log") as mended:
+
+        async def counted() -> bool:
+            vitals = (await get(f"{mended.url}/v1/vitals", page="/defect"))["vitals"]
+            return [vital["count"] for vital in vitals] == [1]
+
+        await eventually(counted)

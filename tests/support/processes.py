@@ -58,6 +58,11 @@ class ServiceProcess:
         """Ask it to stop, and return its exit status."""
         return self._end(signal.SIGTERM)
 
+    def wait(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        assert self._process is not None, "it was not started"
+        return self._process.wait(_STOPPED_WITHIN_S)
+
     def kill(self) -> None:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
