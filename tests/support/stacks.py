@@ -13,10 +13,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
 
 from deploy.local.ports import Ports, is_free
 from deploy.local.settings import PROJECT, Settings
 from deploy.local.stack import Stack
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 PUBLIC_KEY, SECRET_KEY = "sbpk_0123456789abcdef0123456789abcdef", "sbsk_0123456789abcdef0123456789abcdef"
 
@@ -82,48 +88,24 @@ def _local() -> Iterator[RunningStack]:
 
 @contextlib.contextmanager
 def _containers() -> Iterator[RunningStack]:
-    from testcontainers.core.container import DockerContainer
-    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+    """Ends the test run with one line when no Docker API answers or an image is not there: nothing is pulled.
 
-    kafka_port, postgres_port, redis_port = free_ports(3)
+    Raises RuntimeError, with the end of its log, when a server does not start.
+    """
+    _require_images()
+    servers = _servers()
+    variables = {
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{servers[KAFKA_IMAGE].port}",
+        "SIGNALBOX_KAFKA_IDEMPOTENCE": "true",
+        "POSTGRES_DSN": f"postgresql://signalbox:signalbox@127.0.0.1:{servers[POSTGRES_IMAGE].port}/signalbox",
+        "REDIS_URL": f"redis://127.0.0.1:{servers[REDIS_IMAGE].port}/0",
+        "SIGNALBOX_PUBLIC_KEY": PUBLIC_KEY,
+        "SIGNALBOX_SECRET_KEY": SECRET_KEY,
+    }
     with contextlib.ExitStack() as running:
-
-        def run(container: DockerContainer, ready: str) -> None:
-            running.enter_context(
-                container.waiting_for(LogMessageWaitStrategy(ready).with_startup_timeout(90))
-            )
-
-        listeners = {
-            "KAFKA_NODE_ID": "1",
-            "KAFKA_PROCESS_ROLES": "broker,controller",
-            "KAFKA_LISTENERS": "PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093",
-            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{kafka_port}",
-            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-            "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@127.0.0.1:9093",
-            "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
-            "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-            "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-            "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-        }
-        kafka = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, kafka_port)
-        for name, value in listeners.items():
-            kafka = kafka.with_env(name, value)
-        run(kafka, "Kafka Server started")
-        postgres = DockerContainer(POSTGRES_IMAGE).with_bind_ports(5432, postgres_port)
-        for name in ("USER", "PASSWORD", "DB"):
-            postgres = postgres.with_env(f"POSTGRES_{name}", "signalbox")
-        run(postgres, "listening on IPv4 address")
-        run(DockerContainer(REDIS_IMAGE).with_bind_ports(6379, redis_port), "Ready to accept connections")
-        variables = {
-            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka_port}",
-            "SIGNALBOX_KAFKA_IDEMPOTENCE": "true",
-            "POSTGRES_DSN": f"postgresql://signalbox:signalbox@127.0.0.1:{postgres_port}/signalbox",
-            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
-            "SIGNALBOX_PUBLIC_KEY": PUBLIC_KEY,
-            "SIGNALBOX_SECRET_KEY": SECRET_KEY,
-        }
+        containers = {image: _start(image, server, running) for image, server in servers.items()}
+        for image, container in containers.items():
+            _wait(image, container, servers[image].ready)
         for command in (
             ["shared.kafka", "create-topics"],
             ["services.jobs", "migrate"],
@@ -137,6 +119,105 @@ def _containers() -> Iterator[RunningStack]:
                 timeout=120,
             )
         yield RunningStack(f"containers, {KAFKA_IMAGE}, {POSTGRES_IMAGE}, {REDIS_IMAGE}", True, variables)
+
+
+@dataclass(frozen=True)
+class _Server:
+    """How an image is run."""
+
+    #: Where it listens in its container.
+    inside: int
+    #: The port of this machine's loopback address that leads there.
+    port: int
+    #: What its log says once it serves clients, and not before; a regular expression.
+    ready: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _servers() -> dict[str, _Server]:
+    """By image."""
+    kafka, postgres, redis = free_ports(3)
+    node = {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": "PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{kafka}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@127.0.0.1:9093",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m",
+    }
+    account = {f"POSTGRES_{name}": "signalbox" for name in ("USER", "PASSWORD", "DB")}
+    # The server of PostgreSQL's first set-up is "ready" too, but listens on its socket only.
+    serving = r"listening on IPv4 (?s:.*)database system is ready to accept connections"
+    return {
+        KAFKA_IMAGE: _Server(9092, kafka, "Kafka Server started", node),
+        POSTGRES_IMAGE: _Server(5432, postgres, serving, account),
+        REDIS_IMAGE: _Server(6379, redis, "Ready to accept connections"),
+    }
+
+
+def _require_images() -> None:
+    """testcontainers would pull an image that is not there, and could not say which Docker API it asked."""
+    from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]
+    from testcontainers.core.config import testcontainers_config
+    from testcontainers.core.docker_client import DockerClient
+
+    def is_here(image: str) -> bool:
+        try:
+            docker.client.images.get(image)
+        except ImageNotFound:
+            return False
+        return True
+
+    try:
+        docker = DockerClient()
+        if docker.host() not in ("localhost", "127.0.0.1"):
+            _give_up("its ports would be another machine's")
+        missing = [image for image in (KAFKA_IMAGE, POSTGRES_IMAGE, REDIS_IMAGE) if not is_here(image)]
+        # Ryuk removes what a killed run leaves behind; an image like the others, but not needed.
+        testcontainers_config.ryuk_disabled |= not is_here(testcontainers_config.ryuk_image)
+    except (DockerException, OSError, ValueError) as error:
+        _give_up(f"no Docker API answers ({' '.join(str(error).split())[:200]})")
+    if missing:
+        pulls = " && ".join(f"docker pull {image}" for image in missing)
+        _give_up(f"missing there, and tests pull nothing: {', '.join(missing)}; for them: {pulls}")
+
+
+def _give_up(reason: str) -> NoReturn:
+    pytest.exit(
+        f"STACK=containers with DOCKER_HOST={os.environ.get('DOCKER_HOST', '(unset)')}: {reason}",
+        returncode=1,
+    )
+
+
+def _start(image: str, server: _Server, running: contextlib.ExitStack) -> "DockerContainer":
+    """Start it, and leave its removal to `running`."""
+    from testcontainers.core.container import DockerContainer
+
+    container = DockerContainer(image, env=dict(server.environment))
+    # On the loopback address only, which with_bind_ports() cannot say: none of these asks for a good password.
+    container.ports[f"{server.inside}/tcp"] = ("127.0.0.1", server.port)  # type: ignore[assignment]
+    running.callback(container.stop)
+    return container.start()
+
+
+def _wait(image: str, container: "DockerContainer", ready: str) -> None:
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+    try:
+        LogMessageWaitStrategy(ready).with_startup_timeout(90).wait_until_ready(container)
+    except (TimeoutError, RuntimeError):
+        out, err = container.get_logs()
+        last = "\n".join((out + err).decode(errors="replace").splitlines()[-30:])
+        raise RuntimeError(
+            f"{image} did not start ({container.status}); its log ends with:\n{last}"
+        ) from None
 
 
 def _say(line: str) -> None:
