@@ -9,13 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.contracts.topics import ERRORS, EVENTS, JOB_REQUESTS, METRICS, PAGE_VIEWS
 
-#: What is on a topic, and the table that it is stored in, with the column that tells when.
+#: What is on a topic, and the table that it is stored in, the column that tells when, and which rows.
 KINDS = {
-    "errors": (ERRORS.name, "error_events", "stored_at"),
-    "metrics": (METRICS.name, "metrics", "stored_at"),
-    "page views": (PAGE_VIEWS.name, "page_views", "stored_at"),
-    "events": (EVENTS.name, "custom_events", "stored_at"),
-    "job requests": (JOB_REQUESTS.name, "background_jobs", "created_at"),
+    "errors": (ERRORS.name, "error_events", "stored_at", ""),
+    "metrics": (METRICS.name, "metrics", "stored_at", ""),
+    "page views": (PAGE_VIEWS.name, "page_views", "stored_at", ""),
+    "events": (EVENTS.name, "custom_events", "stored_at", ""),
+    "job requests": (JOB_REQUESTS.name, "background_jobs", "created_at", "AND schedule IS NULL"),
 }
 
 
@@ -28,14 +28,14 @@ async def accepted(http: httpx.AsyncClient, ingest: str) -> dict[str, int]:
         for sample in family.samples
         if sample.name == "signalbox_ingest_items_accepted_total"
     }
-    return {kind: by_topic.get(topic, 0) for kind, (topic, _, _) in KINDS.items()}
+    return {kind: by_topic.get(topic, 0) for kind, (topic, *_) in KINDS.items()}
 
 
 async def stored(connection: asyncpg.Connection, since: datetime) -> dict[str, int]:
     """Rows stored since a moment of the database's clock, by kind."""
     return {
-        kind: await connection.fetchval(f"SELECT count(*) FROM {table} WHERE {column} > $1", since)
-        for kind, (_, table, column) in KINDS.items()
+        kind: await connection.fetchval(f"SELECT count(*) FROM {table} WHERE {column} > $1 {more}", since)
+        for kind, (_, table, column, more) in KINDS.items()
     }
 
 

@@ -13,9 +13,9 @@ import faust
 import uvicorn
 from faust.types import EventT, StreamT
 
-from services.jobs import agents, api
+from services.jobs import agents, api, schedules
 from services.jobs.dispatcher import Dispatcher
-from services.jobs.handlers import HANDLERS
+from services.jobs.handlers import MAX_ATTEMPTS
 from services.jobs.handlers.contract import Tools
 from services.jobs.mail import mailer_for
 from services.jobs.publisher import Publisher
@@ -100,6 +100,7 @@ async def _run_parts(
             group.create_task(dispatcher.run(), name="dispatcher"),
             group.create_task(sweeper.run(), name="sweeper"),
             group.create_task(relay(database, publisher), name="relay"),
+            group.create_task(schedules.run(database, publisher, project=settings.project), name="schedules"),
             *(
                 group.create_task(
                     RetryTier(settings, publisher, tier, worker=settings.jobs_worker_name).run(),
@@ -127,11 +128,10 @@ async def _faust(
     settings: JobsSettings, database: Database, publisher: Publisher
 ) -> AsyncIterator[Callable[[], Coroutine[None, None, None]]]:
     """Faust, running, with an agent for each topic that is taken in; yields what waits for its failure, and raises it."""
-    max_attempts = {type.value: handler.policy.max_attempts for type, handler in HANDLERS.items()}
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     app = create_faust(
         settings,
-        agents.agents(database, publisher, max_attempts, batch_records_max=settings.jobs_batch_records_max),
+        agents.agents(database, publisher, MAX_ATTEMPTS, batch_records_max=settings.jobs_batch_records_max),
         failed,
     )
 

@@ -95,7 +95,9 @@ async def test_a_consumer_finds_what_the_published_schema_says(
         answer = await client.post(f"{ingest_url}/v1/events?key={PUBLIC_KEY}", json={**event, "id": id})
     assert answer.json()["ids"] == [id]
     bootstrap = stack.environment["KAFKA_BOOTSTRAP_SERVERS"]
-    [record] = await kafka.find(bootstrap, topic, lambda record: dict(record.headers).get("ce_id") == id.encode())
+    [record] = await kafka.find(
+        bootstrap, topic, lambda record: dict(record.headers).get("ce_id") == id.encode()
+    )
     schema = json.loads((PROJECT / "docs" / "schemas" / f"{topic.name}.json").read_text())
     jsonschema.validate(json.loads(record.value), schema)
     headers = dict(record.headers)

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.jobs.api import background_jobs, console, dead_letters, jobs, stored
+from services.jobs.api import background_jobs, console, dead_letters, jobs, schedules, stored
 from services.jobs.api.services import Services
 from services.jobs.publisher import Publisher
 from services.jobs.runner import Runner
@@ -25,6 +25,7 @@ def create_app(settings: JobsSettings, database: Database, publisher: Publisher,
     app.include_router(background_jobs.router)
     app.include_router(jobs.router)
     app.include_router(dead_letters.router)
+    app.include_router(schedules.router)
     app.include_router(stored.router)
     app.include_router(console.router)
     return app

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from services.jobs.api.jobs import find
 from services.jobs.api.services import OperatorDep, Services, ServicesDep, body, operator
-from services.jobs.handlers import HANDLERS
+from services.jobs.handlers import MAX_ATTEMPTS
 from services.jobs.store import jobs
 from services.jobs.store.database import Connection
 from services.jobs.store.jobs import ClaimedJob
@@ -62,8 +62,7 @@ async def write(services: OperatorDep, request: Request, action: WriteAction) ->
         max_attempts=wanted.max_attempts,
         project=project,
     )
-    attempts = {type.value: handler.policy.max_attempts for type, handler in HANDLERS.items()}
-    hints = await services.ask(lambda c: jobs.insert(c, [job], attempts))
+    hints = await services.ask(lambda c: jobs.insert(c, [job], MAX_ATTEMPTS))
     await services.publisher.hint(hints)
     return json_response({"id": job.id}, HTTPStatus.ACCEPTED)
 

@@ -20,3 +20,8 @@ HANDLERS: Mapping[JobType, Handler[Any]] = {
     JobType.UPDATE_STATISTICS: update_statistics.HANDLER,
     JobType.SEND_EMAIL_BATCH: send_email_batch.HANDLER,
 }
+
+#: Attempts of a job whose request names no number, by type.
+MAX_ATTEMPTS: Mapping[str, int] = {
+    type.value: handler.policy.max_attempts for type, handler in HANDLERS.items()
+}
