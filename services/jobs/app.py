@@ -27,6 +27,7 @@ from services.jobs.settings import JobsSettings
 from services.jobs.store.database import Database
 from services.jobs.sweeper import Sweeper
 from shared import kafka, logs
+from shared.clock import SystemClock
 from shared.contracts.dead_letter import Origin
 from shared.contracts.topics import RETRY_TIERS_S, Topic
 
@@ -103,7 +104,9 @@ async def _run_parts(
             group.create_task(schedules.run(database, publisher, project=settings.project), name="schedules"),
             *(
                 group.create_task(
-                    RetryTier(settings, publisher, tier, worker=settings.jobs_worker_name).run(),
+                    RetryTier(
+                        settings, publisher, tier, worker=settings.jobs_worker_name, clock=SystemClock()
+                    ).run(),
                     name=f"retry-{tier}",
                 )
                 for tier in RETRY_TIERS_S

@@ -6,7 +6,7 @@ by `due_at`, since jitter takes them out of order, and an offset is committed on
 
 import asyncio
 import heapq
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -15,6 +15,7 @@ from services.jobs.consumers import bury, commit, stop
 from services.jobs.publisher import Publisher
 from services.jobs.records import Decoder
 from shared import kafka
+from shared.clock import Clock
 from shared.contracts.jobs import JobHint, JobRetry
 from shared.contracts.topics import RETRIES, Topic
 from shared.errors import PoisonRecord
@@ -33,11 +34,14 @@ class _Waiting(NamedTuple):
 class RetryTier:
     """One tier: a topic whose records fire at their time."""
 
-    def __init__(self, config: KafkaSettings, publisher: Publisher, tier: str, *, worker: str) -> None:
+    def __init__(
+        self, config: KafkaSettings, publisher: Publisher, tier: str, *, worker: str, clock: Clock
+    ) -> None:
         self._config = config
         self._publisher = publisher
         self._topic: Topic = RETRIES[tier]
         self._worker = worker
+        self._clock = clock
         self._group = f"signalbox-jobs-retry-{tier}"
         self._decoder = Decoder(JobRetry)
         #: By partition: what waits, and where the next read continues.
@@ -78,7 +82,7 @@ class RetryTier:
         firsts = [heap[0].due_at for heap in self._heaps.values() if heap]
         if not firsts:
             return _POLL_S
-        return min(_POLL_S, max(0.0, (min(firsts) - datetime.now(UTC)).total_seconds()))
+        return min(_POLL_S, max(0.0, (min(firsts) - self._clock.now()).total_seconds()))
 
     async def _keep(self, partition: TopicPartition, record: ConsumerRecord) -> None:
         self._next[partition] = record.offset + 1
@@ -91,7 +95,7 @@ class RetryTier:
 
     async def _fire(self) -> bool:
         """Hint at everything that is due; True when there was something."""
-        now = datetime.now(UTC)
+        now = self._clock.now()
         hints = []
         for heap in self._heaps.values():
             while heap and heap[0].due_at <= now:
