@@ -225,15 +225,19 @@ async def cancel(connection: Connection, id: str) -> bool:
     return tag == "UPDATE 1"
 
 
-async def run_again(connection: Connection, ids: Sequence[str]) -> list[JobHint]:
-    """Give failed or cancelled jobs a new set of attempts, and their history stays; returns hints for them."""
+async def run_again(connection: Connection, ids: Sequence[str], *, hinted: bool = True) -> list[JobHint]:
+    """Give failed or cancelled jobs a new set of attempts, and their history stays; returns hints for them.
+
+    With `hinted` the caller sends the hints; without, the sweeper does.
+    """
     rows = await connection.fetch(
         f"""
-        UPDATE background_jobs SET status = 'pending', attempts = 0, scheduled_at = now(), hinted_at = now(),
-               completed_at = NULL
+        UPDATE background_jobs SET status = 'pending', attempts = 0, scheduled_at = now(),
+               hinted_at = CASE WHEN $2 THEN now() END, completed_at = NULL
         WHERE id = ANY($1::uuid[]) AND status IN ('failed', 'cancelled') RETURNING {_HINT}
         """,  # noqa: S608
         list(ids),
+        hinted,
     )
     return [_hint(row) for row in rows]
 
