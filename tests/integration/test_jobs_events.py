@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from aiokafka import ConsumerRecord
@@ -26,16 +27,16 @@ from shared.contracts.topics import (
 from shared.contracts.vitals import VitalsWindow
 from shared.ids import new_id
 from tests.support import kafka
-from tests.support.jobs_api import get
+from tests.support.jobs_api import OPERATOR, get
 from tests.support.stacks import RunningStack
 from tests.support.waiting import eventually
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def envelope(data: AnyEvent, id: str | None = None) -> bytes:
+def envelope(data: AnyEvent, id: str | None = None, at: datetime = NOW) -> bytes:
     return msgspec.json.encode(
-        Envelope(id=id or new_id(), project="1", source="server", received_at=NOW, occurred_at=NOW, data=data)
+        Envelope(id=id or new_id(), project="1", source="server", received_at=at, occurred_at=at, data=data)
     )
 
 
@@ -100,6 +101,32 @@ async def test_errors_become_one_issue_with_its_events_and_are_told(
     bootstrap = stack.environment["KAFKA_BOOTSTRAP_SERVERS"]
     [told] = await kafka.find(bootstrap, ISSUES, lambda record: record.key == found["id"].encode())
     assert msgspec.json.decode(told.value)["change"] == "opened"
+
+
+async def test_a_resolved_issue_that_comes_back_is_told(stack: RunningStack, jobs_url: str) -> None:
+    def failure() -> bytes:
+        return envelope(Error(message="gone", exception_type="RegressedError"), at=datetime.now(UTC))
+
+    async def issue(state: str) -> dict[str, Any] | None:
+        issues = (await get(f"{jobs_url}/v1/issues", state=state))["issues"]
+        return next((i for i in issues if i["title"].startswith("RegressedError")), None)
+
+    await put(stack, ERRORS, [failure()])
+    id = (await eventually(lambda: issue("open")))["id"]
+    async with httpx.AsyncClient() as client:
+        url = f"{jobs_url}/v1/issues/{id}"
+        assert (await client.post(f"{url}/resolve")).status_code == 401
+        assert (await client.post(f"{url}/resolve", headers=OPERATOR)).json()["issue"]["state"] == "resolved"
+        assert (await client.post(f"{url}/forget", headers=OPERATOR)).status_code == 422
+    await put(stack, ERRORS, [failure()])
+    assert (await eventually(lambda: issue("regressed")))["count"] == 2
+    told = await kafka.find(
+        stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
+        ISSUES,
+        lambda record: record.key == id.encode(),
+        count=2,
+    )
+    assert [msgspec.json.decode(record.value)["change"] for record in told] == ["opened", "regressed"]
 
 
 async def test_page_views_and_events_are_counted(stack: RunningStack, jobs_url: str) -> None:

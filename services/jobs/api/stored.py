@@ -1,11 +1,12 @@
 """What the stream processor stored: vitals, issues, page views, events and load tests."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.jobs.api.services import Limit, ServicesDep, SpanDep, listing
+from services.jobs.api.services import Limit, OperatorDep, ServicesDep, SpanDep, listing
 from services.jobs.store import issues, load_tests, traffic, vitals
 from services.jobs.store.issues import IssueState
 from shared.errors import NotFound
@@ -14,6 +15,21 @@ from shared.http import json_response
 router = APIRouter(tags=["stored"])
 
 _EVENTS_MAX = 20
+
+
+class Decision(StrEnum):
+    """What somebody decides about an issue."""
+
+    RESOLVE = "resolve"
+    IGNORE = "ignore"
+    REOPEN = "reopen"
+
+
+_STATES = {
+    Decision.RESOLVE: IssueState.RESOLVED,
+    Decision.IGNORE: IssueState.IGNORED,
+    Decision.REOPEN: IssueState.OPEN,
+}
 
 
 @router.get("/v1/vitals", summary="Web vitals and metrics of a span, merged")
@@ -59,6 +75,19 @@ async def issue(services: ServicesDep, id: Annotated[UUID, Path()]) -> Response:
     if found is None:
         raise NotFound(f"There is no issue {id}.")
     return json_response(found)
+
+
+@router.post("/v1/issues/{id}/{decision}", summary="Resolve, ignore or reopen an issue")
+async def decide(services: OperatorDep, id: Annotated[UUID, Path()], decision: Decision) -> Response:
+    """A resolved issue comes back, as `regressed`, with the next event that occurs after this."""
+    project = services.settings.project
+    if not await services.ask(
+        lambda c: issues.decide(c, project=project, id=str(id), state=_STATES[decision])
+    ):
+        raise NotFound(f"There is no issue {id}.")
+    return json_response(
+        await services.ask(lambda c: issues.detail(c, project=project, id=str(id), events_max=_EVENTS_MAX))
+    )
 
 
 @router.get("/v1/page-views", summary="Page views of a span by page, most first")

@@ -73,11 +73,14 @@ async def _file(
     first = min(events, key=lambda event: event[0].occurred_at)
     last = max(events, key=lambda event: event[0].occurred_at)
     filed = first[1]
+    # A statement of its own: within the upsert the row's former state cannot be read any more.
+    state_before = await connection.fetchval(
+        "SELECT state FROM issues WHERE project = $1 AND fingerprint = $2 FOR UPDATE",
+        first[0].project,
+        filed.fingerprint,
+    )
     row = await connection.fetchrow(
         """
-        WITH before AS (
-            SELECT state FROM issues WHERE project = $2 AND fingerprint = $3 FOR UPDATE
-        )
         INSERT INTO issues AS stored
             (id, project, fingerprint, title, culprit, level, event_count, first_seen, last_seen, last_release)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -90,8 +93,7 @@ async def _file(
             level = excluded.level,
             state = CASE WHEN stored.state = 'resolved' AND excluded.last_seen > stored.resolved_at
                          THEN 'regressed' ELSE stored.state END
-        RETURNING id, title, culprit, level, first_seen, state,
-                  (xmax = 0) AS opened, (SELECT state FROM before) AS state_before
+        RETURNING id, title, culprit, level, first_seen, state, (xmax = 0) AS opened
         """,
         new_id(),
         first[0].project,
@@ -107,7 +109,7 @@ async def _file(
     assert row is not None
     if row["opened"]:
         return _change(row, IssueChangeKind.OPENED, first[0])
-    if row["state"] == IssueState.REGRESSED and row["state_before"] == IssueState.RESOLVED:
+    if row["state"] == IssueState.REGRESSED and state_before == IssueState.RESOLVED:
         return _change(row, IssueChangeKind.REGRESSED, last[0])
     return None
 
@@ -187,6 +189,21 @@ async def detail(connection: Connection, *, project: str, id: str, events_max: i
         events_max,
     )
     return IssueDetail(issue=_issue(row), events=[IssueEvent(**dict(event)) for event in events])
+
+
+async def decide(connection: Connection, *, project: str, id: str, state: IssueState) -> bool:
+    """Record somebody's decision about an issue; False when there is no such issue.
+
+    A resolved issue regresses with the first event that occurs after this moment.
+    """
+    tag = await connection.execute(
+        "UPDATE issues SET state = $3, resolved_at = CASE WHEN $3 = 'resolved' THEN now() END "
+        "WHERE project = $1 AND id = $2",
+        project,
+        id,
+        state.value,
+    )
+    return bool(tag == "UPDATE 1")
 
 
 def _issue(row: asyncpg.Record) -> Issue:
