@@ -6,8 +6,10 @@ and every part runs in one event loop: when one fails, the process ends, and who
 
 import asyncio
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import faust
 import uvicorn
@@ -32,6 +34,10 @@ from shared.contracts.dead_letter import Origin
 from shared.contracts.topics import RETRY_TIERS_S, Topic
 
 _log = logs.get(__name__)
+
+
+#: Faust makes a folder for tables at every start, in the working directory unless it is told where; it stays empty.
+_UNUSED_FOLDER = Path(tempfile.gettempdir()) / "signalbox-jobs"
 
 
 class AgentsStopped(Exception):
@@ -169,6 +175,7 @@ def create_faust(
         "signalbox-jobs",
         broker=brokers,
         store="memory://",
+        datadir=_UNUSED_FOLDER,
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
