@@ -14,14 +14,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared import settings
-from shared.contracts.topics import TOPICS, Topic
+from shared.contracts.topics import DEAD_LETTER_BYTES_MAX, TOPICS, Topic
 from shared.errors import ConfigurationError, MissingTopics, Retryable, SignalboxError
 
 #: A session of 6 s is the shortest that Kafka's default `group.min.session.timeout.ms` allows: a killed
 #: member's partitions move on after it.
 SESSION_TIMEOUT_MS = 6_000
 HEARTBEAT_INTERVAL_MS = 2_000  # a third of the session, as Kafka's documentation advises
-RECORD_BYTES_MAX = 1_048_576
 _ADMIN_TIMEOUT_S = 30.0
 
 
@@ -39,7 +38,7 @@ def producer(config: settings.KafkaSettings, *, client_id: str) -> AIOKafkaProdu
         retry_backoff_ms=100,
         linger_ms=0,  # requests that arrive while one is in flight form the next batch by themselves
         max_batch_size=262_144,  # the default of 16 KiB caps throughput at partitions x 16 KiB a round trip
-        max_request_size=RECORD_BYTES_MAX,
+        max_request_size=DEAD_LETTER_BYTES_MAX,  # each topic has its own limit at the broker
     )
 
 
@@ -90,7 +89,7 @@ async def require_topics(config: settings.KafkaSettings, topics: Sequence[Topic]
         raise MissingTopics(missing)
 
 
-async def create_topics(config: settings.KafkaSettings, *, replication: int = 1) -> list[str]:
+async def create_topics(config: settings.KafkaSettings) -> list[str]:
     """Create the topics of the table that do not exist yet, and return their names.
 
     Raises Retryable while Kafka cannot be reached, ConfigurationError when it refuses a topic.
@@ -103,7 +102,9 @@ async def create_topics(config: settings.KafkaSettings, *, replication: int = 1)
             new = [topic for topic in TOPICS.values() if topic.name not in existing]
             if not new:
                 return []
-            response = await admin.create_topics([_new_topic(topic, replication) for topic in new])
+            response = await admin.create_topics(
+                [_new_topic(topic, config.kafka_replication) for topic in new]
+            )
     except (KafkaError, OSError, TimeoutError) as error:
         raise Retryable(f"Kafka at {config.kafka_bootstrap_servers} cannot be reached: {error}") from error
     finally:
@@ -124,7 +125,10 @@ def _admin(config: settings.KafkaSettings) -> AIOKafkaAdminClient:
 
 
 def _new_topic(topic: Topic, replication: int) -> NewTopic:
-    configs: dict[str, Any] = {"cleanup.policy": topic.cleanup.value}
+    configs: dict[str, Any] = {
+        "cleanup.policy": topic.cleanup.value,
+        "max.message.bytes": str(topic.record_bytes_max),
+    }
     if topic.cleanup == "delete":
         configs["retention.ms"] = str(topic.retention_ms)
     return NewTopic(

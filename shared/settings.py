@@ -41,6 +41,8 @@ class KafkaSettings(ProcessSettings):
     )
     #: Off only on the embedded broker, which has no idempotent producer.
     kafka_idempotence: bool = True
+    #: Copies of each topic that `create-topics` creates; 3 where Kafka has three brokers or more.
+    kafka_replication: int = Field(default=1, ge=1, le=10)
     #: One produce request's own time limit, before the client tries again.
     kafka_request_timeout_ms: int = Field(default=10_000, ge=100)
 

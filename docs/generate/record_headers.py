@@ -4,13 +4,13 @@ from shared.contracts import dead_letter, headers
 
 _MEANINGS = {
     "ce_specversion": "The version of CloudEvents: `1.0`.",
-    "ce_id": "The event's id, the same as the value's `id`.",
+    "ce_id": "The record's id; on the topics of events, jobs requested and invalidations it is the value's `id`.",
     "ce_type": "The event's type.",
     "ce_source": "The service that wrote the record: `/signalbox/` and its name.",
     "ce_dataschema": "The payload and the version of its schema: the `$id` of its JSON Schema.",
     "content-type": "`application/json`.",
     "traceparent": "W3C trace context; absent where no trace is known.",
-    "dead_letter_reason": "Why, in a word: `json`, `schema`, `headers` or `data`.",
+    "dead_letter_reason": "Why, in a word: `empty`, `json`, `schema` or `data`.",
     "dead_letter_detail": "Why, in a sentence of at most 1000 characters.",
     "dead_letter_service": "The service that gave up.",
     "dead_letter_topic": "The topic that the record stood on.",

@@ -133,6 +133,12 @@ class Cache:
         # once more: meanwhile a get may have brought the old value from Redis into L1
         self._memory.forget(surrogates)
 
+    async def pass_over(self, position: Position) -> None:
+        """Remember that the record before `position` says nothing, so that no replica reads it again."""
+        await self._backend.forget(
+            Forgetting(f"passed-over:{position.partition}:{position.offset}", (), position)
+        )
+
     async def forget_everything(self, positions: dict[int, int]) -> None:
         """Forget both levels: invalidations may have been missed, and are read from `positions` from now on."""
         self._memory.forget_everything()

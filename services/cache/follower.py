@@ -121,6 +121,7 @@ class Follower:
             invalidation = decode(record.value)
         except PoisonRecord as poison:
             await self._bury(record, poison)
+            await self._cache.pass_over(after)
         else:
             await self._cache.apply(invalidation, after)
             self.applied += 1

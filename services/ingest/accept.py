@@ -16,7 +16,8 @@ from services.ingest.contract import EventBatch, JobSubmission
 from services.ingest.items import Flaw, FlawedItem, Items, Reader, Rejection, clean, none_valid, require_flat
 from services.ingest.messages import Arrival, Draft
 from services.ingest.publisher import Message
-from shared import ids, kafka
+from shared import ids
+from shared.contracts import topics
 from shared.contracts.cache import Change
 from shared.contracts.events import AnyEvent, CustomEvent
 from shared.contracts.jobs import JobType
@@ -25,7 +26,7 @@ from shared.errors import Invalid, Malformed
 T = TypeVar("T")
 
 #: Less than Kafka takes: a record that cannot be processed is written once more, with headers that say why.
-RECORD_BYTES_MAX = kafka.RECORD_BYTES_MAX - 16_384
+RECORD_BYTES_MAX = topics.RECORD_BYTES_MAX - 16_384
 
 
 class Accepted(NamedTuple):

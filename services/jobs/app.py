@@ -60,7 +60,7 @@ async def serve(settings: JobsSettings) -> None:
     await producer.start()
     publisher = Publisher(producer)
     tools = Tools(database=database, mailer=mailer, settings=settings)
-    runner = Runner(tools, publisher, lease_s=settings.jobs_lease_s)
+    runner = Runner(tools, publisher)
     try:
         await _run_parts(settings, database, publisher, runner)
     finally:
@@ -80,14 +80,14 @@ async def _run_parts(
         concurrency=settings.jobs_concurrency,
         reserved_slots=settings.jobs_reserved_slots,
         lease_s=settings.jobs_lease_s,
+        overdue_after_s=settings.jobs_overdue_after_s,
     )
     sweeper = Sweeper(
         database,
         publisher,
-        worker=settings.jobs_worker_name,
+        runner=runner,
         lease_s=settings.jobs_lease_s,
         interval_s=settings.jobs_sweep_interval_s,
-        hint_again_after_s=settings.jobs_hint_again_after_s,
     )
     web = api.create_app(settings, database, publisher, runner)
     server = uvicorn.Server(

@@ -1,8 +1,8 @@
 """The dispatcher: hints from four topics, one consumer each, to claimed jobs, to running handlers.
 
 One consumer a lane, because a consumer fetches a broker's partitions together: in a shared one, urgent hints would
-wait behind the fetch of bulk. Kafka's offset is committed when a hint has reached the lanes in memory; one that is
-lost with the process is hinted at again by the sweeper.
+wait behind the fetch of bulk. Kafka's offset is committed when a hint has reached the lanes in memory. A hint that is
+lost, with a process or because Kafka is away, costs time only: a worker without hints claims what is overdue.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ class Dispatcher:
         concurrency: int,
         reserved_slots: int,
         lease_s: float,
+        overdue_after_s: float,
     ) -> None:
         self._config = config
         self._database = database
@@ -53,6 +54,7 @@ class Dispatcher:
         self._concurrency = concurrency
         self._reserved_slots = reserved_slots
         self._lease_s = lease_s
+        self._overdue_after_s = overdue_after_s
         self._lanes = Lanes(hints_max=_HINTS_MAX)
         self._running: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -64,6 +66,7 @@ class Dispatcher:
                 for lane in Lane:
                     group.create_task(self._read(lane), name=f"lane-{lane.name}")
                 group.create_task(self._start_jobs(), name="claims")
+                group.create_task(self._start_overdue(), name="overdue")
         finally:
             await self._drain()
 
@@ -107,6 +110,22 @@ class Dispatcher:
                 await self._wait_for_change()
                 continue
             for job in await self._claim([hint.id for hint in hints]):
+                self._start(job)
+
+    async def _start_overdue(self) -> None:
+        """While there is nothing to do, look for jobs whose hints were lost."""
+        while True:
+            await asyncio.sleep(self._overdue_after_s / 2)
+            free = self._concurrency - len(self._running)
+            if len(self._lanes) or free <= self._reserved_slots:
+                continue
+            try:
+                async with self._database.transaction() as connection:
+                    ids = await jobs.overdue(connection, late_s=self._overdue_after_s, limit=free)
+            except StoreUnavailable as error:
+                _log.warning("overdue_waits", error=str(error))
+                continue
+            for job in await self._claim(ids) if ids else []:
                 self._start(job)
 
     def _next_hints(self) -> list[JobHint]:

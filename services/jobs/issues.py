@@ -14,11 +14,13 @@ from shared.contracts.events import Error
 GROUPING = 1
 _FRAMES = 3  # deeper ones tell how the error was reached, not what it is
 _TITLE_CHARACTERS_MAX = 200
+_MESSAGE_CHARACTERS_MAX = 1_000  # of a message decide; the patterns below run over strangers' text
+_STACK_LINES_MAX, _LINE_CHARACTERS_MAX = 200, 1_000
 
 #: What varies in messages of one error; the more specific comes first.
 _VARIABLE = [
     (re.compile(r"https?://\S+"), "<url>"),
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+"), "<email>"),
+    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.]{1,190}"), "<email>"),
     (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "<uuid>"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}\b"), "<hex>"),
     (re.compile(r"(?<![\w'])'[^']{1,200}'(?!\w)|\"[^\"]{1,200}\""), "<text>"),
@@ -68,6 +70,7 @@ def group(error: Error) -> Group:
 
 def parameterised(message: str) -> str:
     """A message with what varies from one occurrence to the next replaced by what it is."""
+    message = message[:_MESSAGE_CHARACTERS_MAX]
     for pattern, name in _VARIABLE:
         message = pattern.sub(name, message)
     return message
@@ -77,7 +80,12 @@ def parse_stack(stack: str) -> list[Frame]:
     """The frames of a stack trace, innermost first; lines that are none are left out."""
     frames = []
     python = False
-    for line in stack.splitlines():
+    lines = stack.splitlines()
+    if len(lines) > _STACK_LINES_MAX:  # the innermost frames are at one end, and the language decides which
+        lines = lines[: _STACK_LINES_MAX // 2] + lines[-_STACK_LINES_MAX // 2 :]
+    for line in lines:
+        if len(line) > _LINE_CHARACTERS_MAX:
+            continue
         for pattern in (_PYTHON, _V8, _GECKO):
             match = pattern.match(line)
             if match is not None:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services.jobs import metrics
 from services.jobs.records import Record
 from shared import logs
 from shared.contracts import dead_letter, headers
 from shared.contracts.jobs import JobHint, JobRetry, lane_of
-from shared.contracts.topics import DISPATCH, RETRIES, RETRY_TIERS_S, TOPICS, Topic
+from shared.contracts.topics import DISPATCH, RECORD_BYTES_MAX, RETRIES, RETRY_TIERS_S, TOPICS, Topic
 from shared.errors import PoisonRecord, PublishError
 from shared.ids import new_id
 
@@ -30,6 +31,11 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: headers.Headers
+
+    def fits(self) -> bool:
+        """Whether the broker takes a record of this size on its topic."""
+        size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers)
+        return size <= self.topic.record_bytes_max
 
 
 class Publisher:
@@ -81,7 +87,11 @@ class Publisher:
             _log.warning("retry_not_sent", job=retry.id, error=str(error))
 
     async def bury(self, record: Record, poison: PoisonRecord) -> None:
-        """Send a record that cannot be processed to its topic's dead letters, bytes untouched. Raises PublishError."""
+        """Send a record that cannot be processed to its topic's dead letters, bytes untouched. Raises PublishError.
+
+        Only one that is larger than its own topic should have let through is cut, and a header says so: it must not
+        hold up whatever comes after it.
+        """
         origin = TOPICS[record.origin.topic]
         assert origin.dead_letter is not None, "every topic that is read has a dead letter"
         dead = Message(
@@ -96,9 +106,20 @@ class Publisher:
                 service=_SERVICE,
             ),
         )
+        if not dead.fits():
+            dead = _cut(dead)
         await self.publish([dead])
         metrics.RECORDS_DEAD.labels(origin.name, poison.reason).inc()
         _log.warning("record_buried", **record.origin._asdict(), reason=poison.reason, detail=poison.detail)
+
+
+def _cut(dead: Message) -> Message:
+    """The dead letter without its original headers, and with the first half of a record's bytes."""
+    ours = [(name, value) for name, value in dead.headers if name.startswith("dead_letter_")]
+    size = len(dead.value or b"")
+    value = (dead.value or b"")[: RECORD_BYTES_MAX // 2]
+    key = (dead.key or b"")[:1_000]
+    return Message(dead.topic, key, value, [*ours, ("dead_letter_cut_from_bytes", str(size).encode())])
 
 
 def message(topic: Topic, *, key: str, id: str, payload: object) -> Message:

@@ -42,11 +42,16 @@ async def relay(database: Database, publisher: Publisher) -> None:
 async def _move(database: Database, publisher: Publisher) -> int:
     async with database.transaction() as connection:
         pending = await outbox.take(connection, _MESSAGES_MAX)
-        await publisher.publish([_message(row) for row in pending])
+        await publisher.publish([record for row in pending if (record := _message(row)) is not None])
     for row in pending:
         metrics.MESSAGES_RELAYED.labels(row.kind).inc()
     return len(pending)
 
 
-def _message(row: Pending) -> Message:
-    return message(_TOPICS[row.kind], key=row.key, id=row.event_id, payload=row.payload)
+def _message(row: Pending) -> Message | None:
+    """The row as a record; None when Kafka would not take it: what it tells stays in PostgreSQL only."""
+    record = message(_TOPICS[row.kind], key=row.key, id=row.event_id, payload=row.payload)
+    if record.fits():
+        return record
+    _log.error("message_too_large", kind=row.kind, key=row.key)
+    return None

@@ -27,10 +27,11 @@ R = TypeVar("R")
 class Runner:
     """Runs claimed jobs."""
 
-    def __init__(self, tools: Tools, publisher: Publisher, *, lease_s: float) -> None:
+    def __init__(self, tools: Tools, publisher: Publisher) -> None:
         self._tools = tools
         self._publisher = publisher
-        self._lease_s = lease_s
+        #: The jobs that run now, and the lease that each runs under: these leases are renewed, and no others.
+        self.held: dict[str, int] = {}
 
     async def run(self, job: ClaimedJob) -> None:
         """Run one attempt and record what came of it; never raises but for cancellation.
@@ -39,8 +40,13 @@ class Runner:
         """
         metrics.JOBS_STARTED.labels(job.type).inc()
         started = time.perf_counter()
-        with metrics.JOBS_RUNNING.track_inprogress():
-            outcome = await self._attempt(job)
+        self.held[job.id] = job.lease_no
+        try:
+            with metrics.JOBS_RUNNING.track_inprogress():
+                outcome = await self._attempt(job)
+        finally:
+            if self.held.get(job.id) == job.lease_no:
+                del self.held[job.id]
         metrics.JOB_DURATION.labels(job.type).observe(time.perf_counter() - started)
         metrics.JOBS_FINISHED.labels(job.type, outcome).inc()
 

@@ -1,7 +1,9 @@
 """The sweeper: what keeps jobs moving when a hint, a worker or a retry record was lost.
 
 Three rounds, each on its own beat: hint at jobs that are due and that nobody was told about (which is also how jobs
-for later start), renew this worker's leases, and free jobs of workers that fell silent.
+for later start), renew the leases of jobs that run here, and free jobs of workers that fell silent. A hint that was
+lost is not repeated soon: an idle worker claims what is overdue without one (`dispatcher.py`), and repeating hints
+while all workers are busy would only make a backlog longer.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from services.jobs import metrics
 from services.jobs.publisher import Publisher
+from services.jobs.runner import Runner
 from services.jobs.store import jobs
 from services.jobs.store.database import Database
 from shared import logs
@@ -18,6 +21,8 @@ _log = logs.get(__name__)
 
 _HINTS_MAX = 1_000
 _RESCUE_INTERVAL_S = 1.0
+#: For a job that waits behind a busy lane this long; one repeated hint a minute does not add to a backlog.
+_HINT_AGAIN_AFTER_S = 60.0
 
 
 class Sweeper:
@@ -28,17 +33,15 @@ class Sweeper:
         database: Database,
         publisher: Publisher,
         *,
-        worker: str,
+        runner: Runner,
         lease_s: float,
         interval_s: float,
-        hint_again_after_s: float,
     ) -> None:
         self._database = database
         self._publisher = publisher
-        self._worker = worker
+        self._runner = runner
         self._lease_s = lease_s
         self._interval_s = interval_s
-        self._hint_again_after_s = hint_again_after_s
 
     async def run(self) -> None:
         """Make rounds until cancelled."""
@@ -50,14 +53,16 @@ class Sweeper:
     async def hint(self) -> None:
         """Hint at due jobs."""
         async with self._database.transaction() as connection:
-            hints = await jobs.due(connection, hint_again_after_s=self._hint_again_after_s, limit=_HINTS_MAX)
+            hints = await jobs.due(connection, hint_again_after_s=_HINT_AGAIN_AFTER_S, limit=_HINTS_MAX)
         await self._publisher.hint(hints)
         metrics.HINTS_SWEPT.inc(len(hints))
 
     async def renew(self) -> None:
-        """Keep this worker's leases."""
+        """Keep the leases of what runs here."""
+        if not self._runner.held:
+            return
         async with self._database.transaction() as connection:
-            await jobs.renew(connection, owner=self._worker, lease_s=self._lease_s)
+            await jobs.renew(connection, self._runner.held, lease_s=self._lease_s)
 
     async def rescue(self) -> None:
         """Free jobs whose lease ran out."""

@@ -25,7 +25,7 @@ def headers(
 ) -> Headers:
     """The dead letter's headers.
 
-    `reason` is a word of a closed set (`json`, `schema`, `headers`, `data`), `detail` a sentence (cut at 1000
+    `reason` is a word of a closed set (`empty`, `json`, `schema`, `data`), `detail` a sentence (cut at 1000
     characters), `service` whoever gave up.
     """
     added = {

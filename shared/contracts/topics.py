@@ -20,6 +20,11 @@ _DAY_MS = 24 * _HOUR_MS
 #: Fixed up front: keys keep their partition only while the number stays. Four workers can share a topic.
 PARTITIONS = 4
 
+#: Of one record with its headers; brokers refuse larger ones, whoever sends them.
+RECORD_BYTES_MAX = 1_048_576
+#: A dead letter is a record with headers that say why; a dead job is a job with its history.
+DEAD_LETTER_BYTES_MAX = RECORD_BYTES_MAX + 131_072
+
 
 class Cleanup(StrEnum):
     """What Kafka does with old records."""
@@ -46,6 +51,7 @@ class Topic(NamedTuple):
     consumers: tuple[str, ...]
     partitions: int = PARTITIONS
     retention_ms: int = 7 * _DAY_MS
+    record_bytes_max: int = RECORD_BYTES_MAX
     cleanup: Cleanup = Cleanup.DELETE
     #: Where records go that cannot be processed; None on topics that no service of ours reads.
     dead_letter: str | None = None
@@ -156,6 +162,7 @@ JOBS_DEAD = Topic(
     consumers=(),
     partitions=1,
     retention_ms=30 * _DAY_MS,
+    record_bytes_max=DEAD_LETTER_BYTES_MAX,
 )
 JOBS_STATUS = Topic(
     "signalbox.jobs.status.v1",
@@ -245,6 +252,7 @@ def _dead_letter_topics() -> list[Topic]:
             consumers=(),
             partitions=1,
             retention_ms=30 * _DAY_MS,
+            record_bytes_max=DEAD_LETTER_BYTES_MAX,
         )
         for name, inputs in sources.items()
     ]

@@ -56,6 +56,7 @@ async def test_a_job_whose_worker_is_killed_runs_again_once(own_stack: RunningSt
         **own_stack.environment,
         "SIGNALBOX_WEBHOOK_HOSTS": "127.0.0.1",
         "SIGNALBOX_JOBS_LEASE_S": "2",
+        "SIGNALBOX_JOBS_WORKER_NAME": "the-same",  # as a container's name and process id are after a restart
     }
     with webhook(is_open=False) as hook:
         first = ServiceProcess("jobs", environment, tmp_path / "first.log").start()

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from aiokafka import ConsumerRecord
 
+from services.jobs.migrate import migrate
 from shared.contracts.events import AnyEvent, CustomEvent, Envelope, Error, Metric, PageView
 from shared.contracts.topics import (
     DISPATCH,
@@ -190,3 +191,21 @@ async def test_what_postgresql_cannot_hold_is_buried_and_its_batch_is_stored(
         lambda record: record.value == bad,
     )
     assert dict(dead.headers)["dead_letter_reason"] == b"data"
+
+
+async def test_the_largest_poison_that_kafka_takes_is_buried_whole(
+    stack: RunningStack, jobs_url: str
+) -> None:
+    poison = b"\xff" * (METRICS.record_bytes_max - 200)
+    await put(stack, METRICS, [poison])
+    assert METRICS.dead_letter is not None
+    [dead] = await kafka.find(
+        stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
+        TOPICS[METRICS.dead_letter],
+        lambda record: record.value == poison,
+    )
+    assert dict(dead.headers)["dead_letter_reason"] == b"json"
+
+
+async def test_migrations_are_applied_once(stack: RunningStack) -> None:
+    assert await migrate(stack.environment["POSTGRES_DSN"]) == []

@@ -106,7 +106,9 @@ async def test_schedules_come_with_it_and_only_operators_change_them(jobs_url: s
 
     await eventually(built_in)
     async with httpx.AsyncClient() as client:
-        assert (await client.delete(f"{jobs_url}/v1/schedules/cleanup-old-data")).status_code == 401
+        url = f"{jobs_url}/v1/schedules/cleanup-old-data"
+        assert (await client.delete(url)).status_code == 401
+        assert (await client.delete(url, headers=OPERATOR)).status_code == 409
 
 
 async def test_a_row_that_cannot_tick_is_disabled_and_holds_up_no_other(

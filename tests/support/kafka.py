@@ -11,7 +11,7 @@ from tests.support.waiting import WITHIN_S
 
 async def put(bootstrap: str, topic: Topic, values: Sequence[bytes], *, key: bytes | None = None) -> None:
     """Produce raw bytes, each acknowledged."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=2**21) as producer:
         for value in values:
             await producer.send_and_wait(topic.name, value, key)
 
@@ -33,7 +33,9 @@ async def find(
 ) -> list[ConsumerRecord]:
     """Read a topic from its start until `count` records are wanted ones; fails after `within_s`."""
     found: list[ConsumerRecord] = []
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=2**22
+    ) as consumer:
         consumer.assign([TopicPartition(topic.name, number) for number in range(topic.partitions)])
         await consumer.seek_to_beginning()
         try:

@@ -7,10 +7,11 @@ from msgspec import Meta, Struct
 
 from services.jobs.api.services import OperatorDep, ServicesDep, body, listing
 from services.jobs.cron import Missed
+from services.jobs.schedules import BUILT_IN
 from services.jobs.store import schedules
 from services.jobs.store.schedules import Schedule
 from shared.contracts.jobs import PRIORITY_DEFAULT, JobType, Priority
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 from shared.http import json_response
 
 router = APIRouter(tags=["schedules"])
@@ -54,7 +55,9 @@ async def put_schedule(services: OperatorDep, request: Request, name: Name) -> R
 
 @router.delete("/v1/schedules/{name}", summary="Remove a schedule", status_code=204)
 async def delete_schedule(services: OperatorDep, name: Name) -> Response:
-    """Jobs that it made stay."""
+    """Jobs that it made stay. One that comes with signalbox can only be disabled: it would be added again."""
+    if name in {schedule.name for schedule in BUILT_IN}:
+        raise Conflict(f"{name} comes with signalbox: put it with `enabled: false` instead.")
     if not await services.ask(lambda c: schedules.remove(c, name)):
         raise NotFound(f"There is no schedule {name}.")
     return Response(status_code=204)

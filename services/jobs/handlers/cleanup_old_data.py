@@ -16,7 +16,7 @@ _SLICE_ROWS = 5_000
 class Cleanup(Struct, forbid_unknown_fields=True):
     """Days to keep, where they differ from the settings."""
 
-    raw_days: Annotated[int, Meta(ge=1)] | None = None
+    raw_days: Annotated[int, Meta(ge=8)] | None = None
     minute_days: Annotated[int, Meta(ge=1)] | None = None
     job_days: Annotated[int, Meta(ge=1)] | None = None
 

@@ -50,7 +50,12 @@ class Database:
                 timeout=self._timeout_s,
                 command_timeout=self._timeout_s,
                 init=_prepare,
-                server_settings={"application_name": "signalbox-jobs", "timezone": "UTC"},
+                server_settings={
+                    "application_name": "signalbox-jobs",
+                    "timezone": "UTC",
+                    # The server gives up too, so that a statement of a dead client does not hold its locks.
+                    "statement_timeout": str(int(self._timeout_s * 1000)),
+                },
             )
 
     async def close(self) -> None:

@@ -86,7 +86,7 @@ async def insert(
 
 
 async def due(connection: Connection, *, hint_again_after_s: float, limit: int) -> list[JobHint]:
-    """Jobs whose time has come and that nobody was told about lately; they count as told from now on."""
+    """Jobs whose time has come and that nobody was told about, or not for long; they count as told from now on."""
     rows = await connection.fetch(
         f"""
         UPDATE background_jobs SET hinted_at = now() WHERE id IN (
@@ -100,6 +100,18 @@ async def due(connection: Connection, *, hint_again_after_s: float, limit: int) 
         limit,
     )
     return [_hint(row) for row in rows]
+
+
+async def overdue(connection: Connection, *, late_s: float, limit: int) -> list[str]:
+    """The ids of jobs that somebody was told about and nobody claimed, highest priority first, oldest first."""
+    rows = await connection.fetch(
+        "SELECT id::text FROM background_jobs WHERE status IN ('pending', 'retrying') AND scheduled_at <= now() "
+        "AND coalesce(hinted_at, scheduled_at) < now() - make_interval(secs => $1) "
+        "ORDER BY priority DESC, scheduled_at LIMIT $2",
+        late_s,
+        limit,
+    )
+    return [row["id"] for row in rows]
 
 
 async def claim(
@@ -133,15 +145,16 @@ async def next_due(connection: Connection, limit: int) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def renew(connection: Connection, *, owner: str, lease_s: float) -> int:
-    """Extend every lease of this worker; returns how many there are."""
-    tag = await connection.execute(
-        "UPDATE background_jobs SET lease_expires_at = now() + make_interval(secs => $2) "
-        "WHERE status = 'running' AND lease_owner = $1",
-        owner,
+async def renew(connection: Connection, held: Mapping[str, int], *, lease_s: float) -> None:
+    """Extend the leases of jobs that run, by id and `lease_no`; one that was lost stays lost."""
+    await connection.execute(
+        "UPDATE background_jobs AS job SET lease_expires_at = now() + make_interval(secs => $3) "
+        "FROM unnest($1::uuid[], $2::bigint[]) AS held (id, lease_no) "
+        "WHERE job.id = held.id AND job.lease_no = held.lease_no AND job.status = 'running'",
+        list(held.keys()),
+        list(held.values()),
         lease_s,
     )
-    return int(tag.split()[-1])
 
 
 async def complete(connection: Connection, job: ClaimedJob, result: object) -> bool:

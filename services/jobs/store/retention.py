@@ -15,14 +15,18 @@ class Kept(StrEnum):
 
 #: Every table that is cleaned up: how long it is kept, and the column that tells a row's age.
 TABLES = {
-    "metrics": (Kept.RAW, "occurred_at"),
-    "error_events": (Kept.RAW, "occurred_at"),
-    "page_views": (Kept.RAW, "occurred_at"),
-    "custom_events": (Kept.RAW, "occurred_at"),
+    "metrics": (Kept.RAW, "stored_at"),
+    "error_events": (Kept.RAW, "stored_at"),
+    "page_views": (Kept.RAW, "stored_at"),
+    "custom_events": (Kept.RAW, "stored_at"),
     "vitals_minute": (Kept.MINUTE, "minute"),
     "page_views_minute": (Kept.MINUTE, "minute"),
     "custom_events_minute": (Kept.MINUTE, "minute"),
     "background_jobs": (Kept.JOBS, "completed_at"),
+    "notifications": (Kept.JOBS, "created_at"),
+    "reports": (Kept.JOBS, "created_at"),
+    "emails_sent": (Kept.JOBS, "sent_at"),
+    "load_tests": (Kept.JOBS, "started_at"),
 }
 
 

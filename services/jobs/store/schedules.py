@@ -135,7 +135,7 @@ async def _insert(
         schedule["type"],
         schedule["payload"],
         schedule["priority"],
-        max_attempts[schedule["type"]],
+        max_attempts.get(schedule["type"], 1),
         schedule["name"],
     )
     return [JobHint(id=row["id"], type=row["type"], priority=row["priority"]) for row in rows]

@@ -73,3 +73,15 @@ def test_title_and_culprit_say_what_and_where() -> None:
 )
 def test_what_varies_in_a_message_is_replaced_by_what_it_is(message: str, expected: str) -> None:
     assert parameterised(message) == expected
+
+
+def test_a_strangers_long_text_is_grouped_in_time_that_does_not_grow_with_it() -> None:
+    for text in ("a" * 250_000, "'" * 250_000, "a@" * 100_000, "9" * 250_000, "https://" * 30_000):
+        first, second = group(error(text, stack="")), group(error(text + "!", stack="x@" * 100_000))
+        assert first.fingerprint == second.fingerprint
+
+
+def test_both_ends_of_a_long_stack_are_read() -> None:
+    deep = "\n".join(f"f{number}@https://a.test/x.js:1:1" for number in range(10_000))
+    frames = parse_stack(deep)
+    assert (frames[0].function, frames[-1].function) == ("f0", "f9999")
