@@ -20,7 +20,7 @@ from shared.contracts.events import Source
 from shared.errors import Forbidden, Malformed, RequestError
 
 #: W3C Trace Context, version 00: trace id, parent id, flags. All zeros are not valid.
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
 
@@ -36,7 +36,7 @@ class Receiver:
     def __init__(self, settings: IngestSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._in_flight = InFlight(settings.in_flight_bytes_max)
+        self.in_flight = InFlight(settings.in_flight_bytes_max)
 
     @asynccontextmanager
     async def receive(self, request: Request, access: http.Access) -> AsyncIterator[tuple[bytes, Arrival]]:
@@ -45,9 +45,9 @@ class Receiver:
         Raises Unauthorized, Forbidden, Unavailable, TooLarge, SlowBody, Malformed and UnsupportedMedia.
         """
         source = self._source(request, access)
-        self._in_flight.check()
+        self.in_flight.check()
         body = await self._body(request)
-        with self._in_flight.hold(len(body)):
+        with self.in_flight.hold(len(body)):
             arrival = Arrival(self._clock.now(), self._settings.project, source, _traceparent(request))
             yield body, arrival
 
@@ -83,6 +83,6 @@ def is_ndjson(request: Request) -> bool:
 def _traceparent(request: Request) -> str:
     """The request's trace context; a new one, marked as not sampled, where it is absent or not valid."""
     given = request.headers.get("traceparent", "")
-    if _TRACEPARENT.fullmatch(given):
+    if TRACEPARENT.fullmatch(given):
         return given
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"

@@ -24,15 +24,15 @@ def build(receiver: Receiver, acceptor: Acceptor, publisher: Publisher) -> APIRo
     async def events(request: Request) -> Response:
         async with receiver.receive(request, Access.WRITE_EVENTS) as (body, arrival):
             accepted = acceptor.events(body, arrival, lines=is_ndjson(request))
-            await _publish(publisher, accepted, len(body))
-        return _events_accepted(accepted)
+            await publish(publisher, accepted, len(body))
+        return events_accepted(accepted)
 
     @router.post("/error-tracking", **openapi.EVENT_BATCH)
     async def error_tracking(request: Request) -> Response:
         async with receiver.receive(request, Access.WRITE_EVENTS) as (body, arrival):
             accepted = acceptor.event_batch(body, arrival)
-            await _publish(publisher, accepted, len(body))
-        return _events_accepted(accepted)
+            await publish(publisher, accepted, len(body))
+        return events_accepted(accepted)
 
     @router.post("/v1/jobs", **openapi.JOBS)
     async def jobs(request: Request) -> Response:
@@ -40,20 +40,21 @@ def build(receiver: Receiver, acceptor: Acceptor, publisher: Publisher) -> APIRo
             accepted = acceptor.jobs(
                 body, arrival, idempotency_key=_idempotency_key(request), lines=is_ndjson(request)
             )
-            await _publish(publisher, accepted, len(body))
+            await publish(publisher, accepted, len(body))
         return _accepted(accepted)
 
     @router.post("/v1/changes", **openapi.CHANGES)
     async def changes(request: Request) -> Response:
         async with receiver.receive(request, Access.EVERYTHING) as (body, arrival):
             accepted = acceptor.changes(body, arrival, lines=is_ndjson(request))
-            await _publish(publisher, accepted, len(body))
+            await publish(publisher, accepted, len(body))
         return _accepted(accepted)
 
     return router
 
 
-async def _publish(publisher: Publisher, accepted: Accepted, body_bytes: int) -> None:
+async def publish(publisher: Publisher, accepted: Accepted, body_bytes: int) -> None:
+    """Publish what was accepted, and count it. Raises Unavailable."""
     try:
         await publisher.publish(accepted.messages)
     except PublishError as error:
@@ -66,7 +67,8 @@ async def _publish(publisher: Publisher, accepted: Accepted, body_bytes: int) ->
         metrics.ITEMS_ACCEPTED.labels(message.topic.name).inc()
 
 
-def _events_accepted(accepted: Accepted) -> Response:
+def events_accepted(accepted: Accepted) -> Response:
+    """The answer to accepted events."""
     answer = EventsAccepted(len(accepted.ids), accepted.ids, _rejected(accepted))
     return json_response(answer, HTTPStatus.ACCEPTED)
 
