@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Scope
@@ -139,6 +139,9 @@ requests = st.builds(
 
 
 @hypothesis_settings(max_examples=300)
+@example(Request(b"nonsense", headers=[*BEARER, ("content-type", "Application/X-NDJSON")]), False)
+@example(Request(b"nonsense", headers=[*BEARER, ("content-encoding", "gzip")]), False)
+@example(Request(b"{}", query=QUERY, headers=[("authorization", "Bearer sbsk_other")]), False)
 @given(requests, st.booleans())
 async def test_hot_and_cold_say_and_publish_the_same(request: Request, away: bool) -> None:
     hot, _ = await outcome(request, hot=True, away=away)
