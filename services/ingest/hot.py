@@ -15,9 +15,9 @@ from services.ingest import cors
 from services.ingest.accept import Accepted, Acceptor
 from services.ingest.contract import EventsAccepted
 from services.ingest.messages import Arrival
-from services.ingest.publisher import Publisher
+from services.ingest.publisher import Durability, Publisher
 from services.ingest.receive import TRACEPARENT, Receiver
-from services.ingest.routes import events_accepted, publish
+from services.ingest.routes import DURABILITY_HEADER, events_accepted, publish
 from services.ingest.settings import IngestSettings
 from shared.clock import Clock
 from shared.contracts.events import Source
@@ -27,6 +27,7 @@ from shared.http import problem
 
 _ENCODER = msgspec.json.Encoder()
 _JSON = (b"content-type", b"application/json")
+_DURABILITY = {each: (DURABILITY_HEADER.lower().encode(), each.encode()) for each in Durability}
 
 
 class Head(NamedTuple):
@@ -92,15 +93,16 @@ class HotEvents:
             with self._in_flight.hold(len(body)):
                 arrival = Arrival(self._clock.now(), self._project, head.source, head.traceparent)
                 accepted = self._accept(body, arrival)
-                await publish(self._publisher, accepted, len(body))
+                durability = await publish(self._publisher, accepted, len(body))
         except RequestError as error:
             answer = Answer.of(problem(error))
             return answer._replace(headers=answer.headers + cors.ALLOWED)
         if accepted.rejected:
-            answer = Answer.of(events_accepted(accepted))
+            answer = Answer.of(events_accepted(accepted, durability))
             return answer._replace(headers=answer.headers + cors.ALLOWED)
         text = _ENCODER.encode(EventsAccepted(len(accepted.ids), accepted.ids, []))
-        return Answer(202, [(b"content-length", b"%d" % len(text)), _JSON, *cors.ALLOWED], text)
+        length = (b"content-length", b"%d" % len(text))
+        return Answer(202, [length, _JSON, _DURABILITY[durability], *cors.ALLOWED], text)
 
 
 def build(

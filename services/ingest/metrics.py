@@ -11,7 +11,7 @@ from shared.metrics import LATENCY_BUCKETS_S, TalliedCounter, TalliedCounters, T
 ITEMS_ACCEPTED = TalliedCounters(
     Counter(
         "signalbox_ingest_items_accepted_total",
-        "Events, jobs and changes that Kafka has acknowledged, by topic.",
+        "Events, jobs and changes that Kafka or the spool has acknowledged, by topic.",
         ["topic"],
     )
 )
@@ -33,16 +33,53 @@ BODY_BYTES_IN_FLIGHT = TalliedGauge(
 PUBLISH_DURATION = TalliedHistogram(
     Histogram(
         "signalbox_ingest_publish_duration_seconds",
-        "Time until Kafka acknowledged all records of a request, or did not.",
+        "Time until Kafka or the spool had all records of a request, or neither had.",
         buckets=LATENCY_BUCKETS_S,
     )
 )
 PUBLISH_FAILURES = Counter(
     "signalbox_ingest_publish_failures_total",
-    "Requests whose records Kafka did not acknowledge, by cause: `timeout`, or `refused` by a broker.",
+    "Batches that Kafka did not acknowledge, by cause: `timeout`, `refused`, or a `defect` of ours.",
     ["cause"],
 )
 PRODUCERS_REPLACED = Counter(
     "signalbox_ingest_producers_replaced_total",
     "Kafka producers given up after an error that is fatal to them.",
+)
+BREAKER_STATE = Gauge(
+    "signalbox_ingest_breaker_state",
+    "Whether records are sent to Kafka: 0 closed (they are), 1 half-open (it is tried), 2 open (they are not).",
+    multiprocess_mode="livemax",
+)
+BREAKER_OPENED = Counter(
+    "signalbox_ingest_breaker_opened_total",
+    "Times that Kafka stopped taking records, as seen by one process.",
+)
+SPOOL_BYTES = Gauge(
+    "signalbox_ingest_spool_bytes",
+    "Bytes of records in the spool that Kafka lacks.",
+    multiprocess_mode="livesum",
+)
+SPOOL_RECORDS = Gauge(
+    "signalbox_ingest_spool_records", "Records in the spool that Kafka lacks.", multiprocess_mode="livesum"
+)
+SPOOL_OLDEST_AGE = Gauge(
+    "signalbox_ingest_spool_oldest_age_seconds",
+    "Since when the oldest record in the spool waits for Kafka.",
+    multiprocess_mode="livemax",
+)
+SPOOLED = Counter(
+    "signalbox_ingest_spooled_total", "Records acknowledged by the spool, since Kafka did not take them."
+)
+REPLAYED = Counter(
+    "signalbox_ingest_replayed_total", "Records of the spool that Kafka has acknowledged since."
+)
+SPOOL_CORRUPT = Counter(
+    "signalbox_ingest_spool_corrupt_total", "Damaged stretches of the spool; at least one record was in each."
+)
+DROPPED = Counter(
+    "signalbox_ingest_dropped_total",
+    "Records lost: `full` (no Kafka, no room in the spool, and a client that does not retry), `refused` by Kafka for good,"
+    " or spooled for an `unknown_topic`.",
+    ["reason"],
 )

@@ -1,5 +1,8 @@
 """Everything that can be set about ingest; see `shared.settings` for how variables are named."""
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 
 from shared.settings import HttpSettings, KafkaSettings, KeySettings
@@ -16,9 +19,28 @@ class IngestSettings(HttpSettings, KafkaSettings, KeySettings):
     body_timeout_s: float = Field(default=10.0, gt=0)
     #: The most items in one request.
     batch_events_max: int = Field(default=1_000, ge=1)
-    #: How long a request waits for Kafka to acknowledge all of its records; then it is answered 503.
-    publish_timeout_s: float = Field(default=5.0, gt=0)
+    #: How long Kafka may take to acknowledge a batch; then its records go to the spool, and so does all that follows.
+    publish_timeout_s: float = Field(default=2.0, gt=0)
+    #: Kafka producers of one process, each with one request to a broker in flight.
+    publish_producers: int = Field(default=2, ge=1, le=16)
+    #: How batches are compressed.
+    publish_compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "zstd"
+    #: Where the local stack keeps its state.
+    state_dir: Path = Path(".local")
+    #: Where records are kept while Kafka does not take them, which should outlive a reboot; `spool` in the state
+    #: folder when it is not set.
+    ingest_spool_dir: Path | None = None
+    #: The most bytes that one process keeps there; above it requests are answered 503. 0 switches the spool off.
+    ingest_spool_bytes_max: int = Field(default=536_870_912, ge=0)
+    #: How long a stopping process goes on sending the spool to Kafka.
+    ingest_spool_drain_s: float = Field(default=5.0, ge=0)
+    #: How long a stopping process says that it is not ready before it takes no more connections.
+    ingest_unready_s: float = Field(default=0.2, ge=0)
     #: Bodies that wait for Kafka; above it requests are answered 503 before they are parsed.
     in_flight_bytes_max: int = Field(default=33_554_432, ge=1_024)
-    #: How long to wait for Kafka at start, before giving up.
-    startup_timeout_s: float = Field(default=60.0, gt=0)
+    #: How long to wait for Kafka at start, before starting with the spool alone.
+    startup_timeout_s: float = Field(default=3.0, gt=0)
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.ingest_spool_dir or self.state_dir / "spool"

@@ -72,7 +72,12 @@ def _local() -> Iterator[RunningStack]:
         yield RunningStack(
             f"local stack, {'Apache Kafka' if apache else 'embedded broker'}",
             apache,
-            {**variables, "SIGNALBOX_PUBLIC_KEY": PUBLIC_KEY, "SIGNALBOX_SECRET_KEY": SECRET_KEY},
+            {
+                **variables,
+                "SIGNALBOX_STATE_DIR": str(folder),
+                "SIGNALBOX_PUBLIC_KEY": PUBLIC_KEY,
+                "SIGNALBOX_SECRET_KEY": SECRET_KEY,
+            },
         )
     finally:
         stack.down()
@@ -122,6 +127,9 @@ def _containers() -> Iterator[RunningStack]:
             "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
             "SIGNALBOX_PUBLIC_KEY": PUBLIC_KEY,
             "SIGNALBOX_SECRET_KEY": SECRET_KEY,
+            "SIGNALBOX_STATE_DIR": running.enter_context(
+                tempfile.TemporaryDirectory(prefix="signalbox-tests-")
+            ),
         }
         for command in (
             ["shared.kafka", "create-topics"],
