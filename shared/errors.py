@@ -73,6 +73,8 @@ class RequestError(SignalboxError):
         self.detail = detail
         self.errors = list(errors)
         self.retry_after_s = retry_after_s
+        #: Fields that the answer carries besides those that every problem has.
+        self.headers: dict[str, str] = {}
 
 
 class Malformed(RequestError):

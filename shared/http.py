@@ -39,7 +39,7 @@ def problem(error: RequestError) -> Response:
     }
     if error.errors:
         body["errors"] = error.errors
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unauthorized):
@@ -174,8 +174,7 @@ class _RequestMetrics:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.requests.labels(method, route, str(status)).inc()
-            self._metrics.duration.labels(method, route).observe(time.perf_counter() - started)
+            self._metrics.answered(method, route, status, seconds=time.perf_counter() - started)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

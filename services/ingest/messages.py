@@ -11,6 +11,8 @@ import msgspec
 
 from services.ingest.contract import JobSubmission
 from services.ingest.publisher import Message
+from services.ingest.rates import UNLIMITED, KeyRates
+from services.ingest.scrub import DEFAULT, Scrubber
 from shared import ids
 from shared.contracts import headers
 from shared.contracts.cache import Change, Invalidation
@@ -36,6 +38,10 @@ class Arrival(NamedTuple):
     source: Source
     #: W3C trace context, of the request or new.
     traceparent: str
+    #: Takes secrets out of events before they are written.
+    scrubber: Scrubber = DEFAULT
+    #: How much more the key may send.
+    rates: KeyRates = UNLIMITED
 
 
 class Draft(NamedTuple):
@@ -46,7 +52,9 @@ class Draft(NamedTuple):
 
 
 def of_event(event: AnyEvent, arrival: Arrival, *, sent_at: datetime | None = None) -> Draft:
-    """An envelope around what the producer sent; `sent_at` is the producer's clock when it sent it."""
+    """An envelope around what the producer sent, scrubbed; `sent_at` is the producer's clock when it sent it."""
+    if arrival.scrubber.suspects(_ENCODER.encode(event)):
+        event = arrival.scrubber.event(event)
     id = event.id or ids.new_id()
     topic, subject = _place(event)
     envelope = Envelope(
