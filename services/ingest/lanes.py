@@ -10,9 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTimestampError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
@@ -27,6 +30,8 @@ from shared import logs
 from shared.errors import PublishError, Retryable
 
 _log = logs.get(__name__)
+
+_SUSPICIOUS_S = 0.2  # a batch that takes longer may have lost its broker
 
 #: What a broker says of a record that it will never take; everything else may change, and the record is kept.
 _REFUSALS = (
@@ -172,11 +177,27 @@ class Lane:
     async def _send(self, builder: BatchBuilder) -> None:
         producer = self._producers[self._number]
         async with asyncio.timeout(self._batch[-1].waiter.timeout_s):
-            await (await producer.send_batch(builder, self._topic, partition=self._partition))
+            acknowledged = await producer.send_batch(builder, self._topic, partition=self._partition)
+            try:
+                await asyncio.wait([acknowledged], timeout=_SUSPICIOUS_S)
+                if not acknowledged.done():
+                    await self._require_leader(producer.client)
+                await acknowledged
+            finally:
+                acknowledged.cancel()  # whatever comes now, nobody asks for it
         batch, self._batch = self._batch, []
         self._alone = max(0, self._alone - len(batch))
         for entry in batch:
             entry.waiter.settle(Durability.KAFKA)
+
+    async def _require_leader(self, client: AIOKafkaClient) -> None:
+        """Return when the partition's broker is connected, though it may be slow. Raises KafkaConnectionError.
+
+        aiokafka would go on connecting until our deadline, and requests would wait for it.
+        """
+        leader = client.cluster.leader_for_partition(TopicPartition(self._topic, self._partition))
+        if leader is None or leader < 0 or not await client.ready(leader):
+            raise KafkaConnectionError(f"no connection to the leader of {self._topic}/{self._partition}")
 
     async def _refused(self, error: KafkaError) -> None:
         await self._producers.replace(self._number)
