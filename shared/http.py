@@ -57,8 +57,17 @@ def require(request: Request, keys: KeySettings, access: Access) -> None:
 
     Raises Unauthorized without a known key, Forbidden with the public one where the secret one is needed.
     """
+    require_key(shown_key(request), keys, access)
+
+
+def shown_key(request: Request) -> str:
+    """The key that a request shows, known or not; empty without one."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    shown = token.strip() if scheme.lower() == "bearer" else request.query_params.get("key", "")
+    return token.strip() if scheme.lower() == "bearer" else request.query_params.get("key", "")
+
+
+def require_key(shown: str, keys: KeySettings, access: Access) -> None:
+    """The same as `require` for a key that was shown in another way."""
     if not shown:
         raise Unauthorized("Show a key: `Authorization: Bearer KEY`, or `?key=KEY`.")
     if _same(shown, keys.secret_key.get_secret_value()):

@@ -18,7 +18,7 @@ from services.ingest.messages import Arrival, Draft
 from services.ingest.publisher import Message
 from shared import ids, kafka
 from shared.contracts.cache import Change
-from shared.contracts.events import AnyEvent, CustomEvent
+from shared.contracts.events import AnyEvent, CustomEvent, Error
 from shared.contracts.jobs import JobType
 from shared.errors import Invalid, Malformed
 
@@ -121,6 +121,12 @@ def _read_batch(text: bytes) -> EventBatch:
 def _check_event(event: AnyEvent) -> None:
     if isinstance(event, CustomEvent):
         require_flat(event.properties)
+    elif isinstance(event, Error):
+        require_flat(event.contexts)
+        for part in (*event.frames, *(frame for cause in event.causes for frame in cause.frames)):
+            require_flat(part.variables)
+        for crumb in event.breadcrumbs:
+            require_flat(crumb.data)
 
 
 def _check_job(job: JobSubmission) -> None:

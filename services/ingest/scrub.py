@@ -42,7 +42,7 @@ class ScrubRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=msgspec.Struct)
 
 
 class Scrubber:
@@ -103,6 +103,8 @@ class Scrubber:
             case list():
                 items = [self._item(item) for item in value]
                 return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+            case msgspec.Struct():  # a frame, a breadcrumb
+                return self.event(value)
             case int() if value >= 10**12 and sensitive.is_card(str(value)):
                 return FILTERED
         return value
