@@ -14,13 +14,14 @@ from starlette.types import Scope
 from services.ingest import cors
 from services.ingest.accept import Accepted, Acceptor
 from services.ingest.contract import EventsAccepted
+from services.ingest.keys import Grant
 from services.ingest.messages import Arrival
 from services.ingest.publisher import Durability, Publisher
+from services.ingest.rates import Category
 from services.ingest.receive import TRACEPARENT, Receiver
 from services.ingest.routes import DURABILITY_HEADER, events_accepted, publish
 from services.ingest.settings import IngestSettings
 from shared.clock import Clock
-from shared.contracts.events import Source
 from shared.errors import RequestError
 from shared.hotpath import Answer, Headers
 from shared.http import problem
@@ -33,7 +34,7 @@ _DURABILITY = {each: (DURABILITY_HEADER.lower().encode(), each.encode()) for eac
 class Head(NamedTuple):
     """What a request says before its body."""
 
-    source: Source
+    grant: Grant
     traceparent: str
 
 
@@ -56,42 +57,38 @@ class HotEvents:
         self._accept = accept
         self._in_flight = receiver.in_flight
         self._publisher = publisher
-        self._project = settings.project
         self._clock = clock
-        public, secret = settings.public_key.get_secret_value(), settings.secret_key.get_secret_value()
-        # A dictionary compares hashes, whose seed is secret, before it compares keys: the time that it takes tells
-        # nobody how much of a guess was right.
-        self._bearers: dict[bytes, Source] = {
-            f"Bearer {public}".encode(): "browser",
-            f"Bearer {secret}".encode(): "server",
-        }
-        self._queries: dict[bytes, Source] = {
-            f"key={public}".encode(): "browser",
-            f"key={secret}".encode(): "server",
-        }
+        self._keyring = receiver.keyring
 
     def recognize(self, scope: Scope, headers: Headers) -> Head | None:
-        """See `HotRoute`: a known key, shown in one of the usual spellings, and a plain body."""
-        query = scope["query_string"]
-        authorization = headers.get(b"authorization")
-        if authorization is None:
-            source = self._queries.get(query)
-        elif query:
+        """See `HotRoute`: a known key, and a plain body."""
+        authorization, query = headers.get(b"authorization", b""), scope["query_string"]
+        if authorization and query:
             return None
-        else:
-            source = self._bearers.get(authorization)
-        if source is None or b"content-encoding" in headers or _is_ndjson(headers.get(b"content-type", b"")):
+        grant = self._keyring.find(authorization, query)
+        if grant is None or b"content-encoding" in headers or _is_ndjson(headers.get(b"content-type", b"")):
             return None
-        return Head(source, _traceparent(headers.get(b"traceparent")))
+        if grant.project.origins is not None and b"origin" in headers:
+            return None
+        return Head(grant, _traceparent(headers.get(b"traceparent")))
 
     async def answer(self, head: Head, body: bytes) -> Answer | None:
         """See `HotRoute`."""
         if not body:
             return None
         try:
+            grant = head.grant
+            grant.rates.require(Category.REQUEST)
             self._in_flight.check()
             with self._in_flight.hold(len(body)):
-                arrival = Arrival(self._clock.now(), self._project, head.source, head.traceparent)
+                arrival = Arrival(
+                    self._clock.now(),
+                    grant.project.name,
+                    grant.source,
+                    head.traceparent,
+                    grant.project.scrubber,
+                    grant.rates,
+                )
                 accepted = self._accept(body, arrival)
                 durability = await publish(self._publisher, accepted, len(body))
         except RequestError as error:

@@ -20,6 +20,19 @@ ITEMS_REJECTED = Counter(
     "Events, jobs and changes that were refused, by what was wrong with them.",
     ["flaw"],
 )
+ITEMS_LIMITED = Counter(
+    "signalbox_ingest_items_limited_total", "Items over a key's rate limit, by category.", ["category"]
+)
+ITEMS_FILTERED = Counter(
+    "signalbox_ingest_items_filtered_total",
+    "Items of foreign protocols that have no place here, by protocol and type.",
+    ["protocol", "type"],
+)
+CLIENT_DISCARDED = Counter(
+    "signalbox_ingest_client_discarded_total",
+    "Items that Sentry SDKs say they never sent (their client reports), by reason and category.",
+    ["reason", "category"],
+)
 BODY_BYTES = TalliedCounter(
     Counter("signalbox_ingest_body_bytes_total", "Bytes of accepted bodies, decompressed.")
 )
@@ -82,4 +95,9 @@ DROPPED = Counter(
     "Records lost: `full` (no Kafka, no room in the spool, and a client that does not retry), `refused` by Kafka for good,"
     " or spooled for an `unknown_topic`.",
     ["reason"],
+)
+PROJECTS_RELOADS = Counter(
+    "signalbox_ingest_projects_reloads_total",
+    "Times that the file of projects and keys was read again: `done`, or `failed` and the old keys stay.",
+    ["outcome"],
 )

@@ -18,7 +18,6 @@ from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from services.ingest import sensitive
 from services.ingest.sensitive import FILTERED, SECRET_PARTS, SECRET_WORDS
-from shared.contracts.events import Event
 
 
 class ScrubRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,7 +197,7 @@ _WITHOUT_SEPARATORS = str.maketrans("", "", "-_ ")
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 #: Fields of events that are closed sets, ids or clocks.
 _NOT_FREE = frozenset(
-    "id timestamp session_id device level handled metric_id rating navigation_type value".split()  # noqa: SIM905
+    "id timestamp session_id device level handled metric_id rating navigation_type".split()  # noqa: SIM905
 )
 #: What follows the part of a name that was found: the name's end, a sign and a value, each in quotes of any kind, which
 #: may be escaped, as they are in JSON within a text.

@@ -1,11 +1,17 @@
 """Everything that can be set about ingest; see `shared.settings` for how variables are named."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from services.ingest.rates import Category
 from shared.settings import HttpSettings, KafkaSettings, KeySettings
+
+
+def _generous() -> dict[Category, int]:
+    """What one core cannot take for long: a limit against storms, and not against growth."""
+    return {category: 1_000_000 for category in Category if category is not Category.REQUEST}
 
 
 class IngestSettings(HttpSettings, KafkaSettings, KeySettings):
@@ -13,8 +19,16 @@ class IngestSettings(HttpSettings, KafkaSettings, KeySettings):
 
     #: The port to bind.
     ingest_port: int = Field(default=8001, ge=1, le=65_535)
+    #: Processes that serve it; a core each is of use, less one for Kafka where that is on the same machine.
+    ingest_workers: int = Field(default=1, ge=1, le=64)
+    #: Projects, their keys, allowed origins and limits: see `services/ingest/keys.py`. Without it there is one project.
+    projects_file: Path | None = None
+    #: How many items of a category a key may send in a minute, as JSON; `{}` is no limit.
+    rate_limits_per_minute: dict[Category, Annotated[int, Field(ge=0)]] = Field(default_factory=_generous)
     #: The largest body, both as sent and decompressed.
     body_bytes_max: int = Field(default=1_048_576, ge=1_024)
+    #: The same for the Sentry and OTLP protocols, whose clients choose what they put together, and add attachments.
+    protocol_body_bytes_max: int = Field(default=4_194_304, ge=1_024)
     #: How long a request may take to send its body, so that slow senders do not pile up.
     body_timeout_s: float = Field(default=10.0, gt=0)
     #: The most items in one request.
