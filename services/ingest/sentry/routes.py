@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.ingest import messages, metrics
 from services.ingest.accept import RECORD_BYTES_MAX
+from services.ingest.admission import admit
 from services.ingest.items import Flaw, FlawedItem
 from services.ingest.messages import Arrival, Draft
 from services.ingest.publisher import Publisher
@@ -88,7 +89,7 @@ async def _publish(
     sent_at = None if received is None else received.sent_at
     drafts: list[Draft] = []
     oversized = 0
-    for event in limits.admit(read.events, arrival):
+    for event in admit(read.events, arrival):
         draft = _draft(event, arrival, sent_at)
         if draft is None:
             oversized += 1
