@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 SEGMENT_BYTES = 8_388_608  # when a file is finished, and so how much disk is freed at a time
 _COMMIT_TIMEOUT_S = 5.0  # a disk that takes longer hangs, and requests are not to hang with it
-_FAILED_FOR_S = 1.0  # how long a failed commit makes the spool count as unusable
+_REFUSES_FOR_S = 1.0  # how long a refusal makes the spool count as unusable
 
 
 class SpoolFull(Retryable):
@@ -51,7 +51,7 @@ class Spool:
         self._committing_bytes = 0
         self._commit: Future[None] | None = None
         self._committer: Task[None] | None = None
-        self._failed_at = float("-inf")
+        self._refused_at = float("-inf")
         self._thread = ThreadPoolExecutor(1, "spool")
 
     async def open(self) -> None:
@@ -86,6 +86,7 @@ class Spool:
         """
         data = b"".join([frames.encode(record) for record in records])
         if self.bytes_held + len(data) > self._bytes_max:
+            self._refused_at = time.monotonic()
             raise SpoolFull(f"the spool's {self._bytes_max} bytes are in use")
         if not self._waiting:
             self._waiting_since_ms = records[0].timestamp_ms
@@ -115,7 +116,7 @@ class Spool:
 
     def accepts(self) -> bool:
         """Whether an append is likely to succeed."""
-        return self.bytes_held < self._bytes_max and time.monotonic() - self._failed_at > _FAILED_FOR_S
+        return time.monotonic() - self._refused_at > _REFUSES_FOR_S
 
     async def settled(self) -> None:
         """Return when no append is under way."""
@@ -188,7 +189,7 @@ class Spool:
     def _fail(self, commit: Future[None], reason: str) -> None:
         if commit.done():
             return
-        self._failed_at = time.monotonic()
+        self._refused_at = time.monotonic()
         _log.error("spool_commit_failed", reason=reason)
         commit.set_exception(SpoolFull(f"the spool's disk: {reason}"))
         commit.exception()  # nobody may be waiting any more
