@@ -36,6 +36,12 @@ class ServiceProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        assert self._process is not None, "it was not started"
+        return self._process.pid
+
     def start(self) -> Self:
         """Start, and return when it says that it is ready."""
         with self.log.open("ab") as output:
