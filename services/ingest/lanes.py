@@ -58,6 +58,8 @@ class Waiter:
         self._pending = pending
         self._durability = Durability.KAFKA
         self._error: PublishError | None = None
+        if not pending:
+            self.future.set_result(self._durability)
 
     def settle(self, durability: Durability, records: int = 1) -> None:
         """Some of its records are safe."""

@@ -226,6 +226,8 @@ class DurablePublisher:
                 self._breaker.half_open()
                 await self._catch_up()
             except (Retryable, OSError) as error:
+                if isinstance(error, OSError):
+                    _log.error("spool_unreadable", error=str(error))
                 self._fall_back(error)
                 self._spool.report()
                 await self._breaker.pause()

@@ -109,10 +109,11 @@ async def _connect(settings: IngestSettings) -> DurablePublisher:
     give_up_at = time.monotonic() + settings.startup_timeout_s
     while True:
         try:
-            await kafka.require_topics(settings, used_by("ingest"))
+            async with asyncio.timeout(settings.startup_timeout_s):
+                await kafka.require_topics(settings, used_by("ingest"))
             break
-        except Retryable as error:
-            _log.warning("waiting_for_kafka", error=str(error))
+        except (Retryable, TimeoutError) as error:
+            _log.warning("waiting_for_kafka", error=repr(error))
             if time.monotonic() > give_up_at:
                 break
             await asyncio.sleep(_KAFKA_RETRY_S)

@@ -47,6 +47,8 @@ class Spool:
         self._waiting_bytes = 0
         self._waiting_records = 0
         self._waiting_since_ms = 0
+        #: On disk, and not on Kafka.
+        self._stored_bytes = 0
         #: What the thread writes now.
         self._committing_bytes = 0
         self._commit: Future[None] | None = None
@@ -66,6 +68,7 @@ class Spool:
                 f"the spool's folder {self._folder} cannot be used ({error}); SIGNALBOX_INGEST_SPOOL_DIR moves it"
             ) from error
         self.segments.extend(adopted)
+        self._stored_bytes = sum(segment.size - segment.done for segment in adopted)
         if adopted:
             _log.warning("spool_adopted", segments=len(adopted), records=self.records, bytes=self.bytes_held)
         self.report()
@@ -102,7 +105,7 @@ class Spool:
     @property
     def bytes_held(self) -> int:
         """What Kafka does not have yet, on disk and on its way there."""
-        return sum(s.size - s.done for s in self.segments) + self._waiting_bytes + self._committing_bytes
+        return self._stored_bytes + self._waiting_bytes + self._committing_bytes
 
     @property
     def records(self) -> int:
@@ -127,8 +130,17 @@ class Spool:
         """Run something that blocks on the disk in the spool's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
-    def drop_finished(self) -> list[Segment]:
-        """Take the oldest files out that are all done, and nobody writes to any more."""
+    def finish(self, segment: Segment, end: int, records: Sequence[Spooled]) -> list[Segment]:
+        """The records of a segment up to `end` are dealt with; the files that nobody needs any more."""
+        self._stored_bytes -= end - segment.done
+        segment.done = end
+        segment.records = max(0, segment.records - len(records))
+        if records:
+            segment.oldest_ms = records[-1].timestamp_ms
+        self.report()
+        return self._drop_finished()
+
+    def _drop_finished(self) -> list[Segment]:
         finished = []
         while self.segments and self.segments[0].done >= self.segments[0].size:
             if self.segments[0] is self._writing:
@@ -167,6 +179,7 @@ class Spool:
                 self.segments.append(segment)
             segment.oldest_ms = segment.oldest_ms if segment.records else since_ms
             segment.records += records
+            self._stored_bytes += len(data)
             if not commit.done():
                 commit.set_result(None)
             self.report()

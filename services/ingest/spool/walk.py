@@ -49,12 +49,7 @@ class Walk:
     async def finish(self, chunk: Chunk) -> None:
         """Remember that the chunk is dealt with; chunks are finished in the order in which they were read."""
         segment = chunk.segment
-        segment.done = chunk.end
-        segment.records = max(0, segment.records - len(chunk.records))
-        if chunk.records:
-            segment.oldest_ms = chunk.records[-1].timestamp_ms
-        finished = self._spool.drop_finished()
-        self._spool.report()
+        finished = self._spool.finish(segment, chunk.end, chunk.records)
 
         def write() -> None:
             for each in finished:
