@@ -75,6 +75,8 @@ class RequestError(SignalboxError):
         self.retry_after_s = retry_after_s
         #: Fields that the answer carries besides those that every problem has.
         self.headers: dict[str, str] = {}
+        #: Whether the items that were refused with it are in the metrics.
+        self.counted = False
 
 
 class Malformed(RequestError):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Scope
 
-from services.ingest import cors
+from services.ingest import accounts, cors
 from services.ingest.accept import Accepted, Acceptor
 from services.ingest.contract import EventsAccepted
 from services.ingest.keys import Grant
@@ -92,6 +92,7 @@ class HotEvents:
                 accepted = self._accept(body, arrival)
                 durability = await publish(self._publisher, accepted, len(body))
         except RequestError as error:
+            accounts.refused(error)
             answer = Answer.of(problem(error))
             return answer._replace(headers=answer.headers + cors.ALLOWED)
         if accepted.rejected:

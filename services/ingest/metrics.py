@@ -17,11 +17,16 @@ ITEMS_ACCEPTED = TalliedCounters(
 )
 ITEMS_REJECTED = Counter(
     "signalbox_ingest_items_rejected_total",
-    "Events, jobs and changes that were refused, by what was wrong with them.",
+    "Events, jobs and changes that were refused, by what was wrong with them, or with the whole request (then it counts"
+    " as one).",
     ["flaw"],
 )
 ITEMS_LIMITED = Counter(
     "signalbox_ingest_items_limited_total", "Items over a key's rate limit, by category.", ["category"]
+)
+ITEMS_UNAVAILABLE = Counter(
+    "signalbox_ingest_items_unavailable_total",
+    "Items, or whole requests, answered 503: they may be sent again.",
 )
 ITEMS_FILTERED = Counter(
     "signalbox_ingest_items_filtered_total",

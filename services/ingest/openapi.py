@@ -26,15 +26,18 @@ _EVENT, _JOB, _CHANGE, _EVENT_BATCH, _EVENTS_ACCEPTED, _ONE_ACCEPTED, _LIST_ACCE
 _COMPONENTS["EventBatch"]["properties"]["events"] |= {"type": "array", "items": _EVENT}
 
 _WHY = {
-    400: "Not UTF-8, not JSON, nested too deeply, or not the stream that Content-Encoding says.",
+    400: "Not HTTP, not UTF-8, not JSON, nested too deeply, text with NUL or half a surrogate pair, or not the stream that "
+    "Content-Encoding says.",
     401: "No key, or an unknown one.",
-    403: "The public key, where the secret one is needed.",
+    403: "The public key, where the secret one is needed, or a page of an origin that the project does not allow.",
     404: "Not here.",
     405: "The method is not one of this route's.",
-    408: "The body did not arrive in time.",
+    408: "The head or the body did not arrive in time; the connection is closed.",
     413: "The body, an item, or the number of items is over its limit.",
     415: "An unknown Content-Encoding.",
     422: "Not one item follows its contract; `errors` says why.",
+    429: "The key has sent more than its limit, and of this request nothing was taken.",
+    431: "The head has too many fields, or too many bytes; the connection is closed.",
     500: "A defect of ours.",
     503: "Kafka did not acknowledge in time, or too much is waiting for it.",
 }
@@ -47,7 +50,7 @@ def _problem(status: int) -> Route:
         "description": _WHY[status],
         "content": {"application/problem+json": {"schema": _PROBLEM}},
     }
-    return answer | ({"headers": _RETRY_AFTER} if status == 503 else {})
+    return answer | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})
 
 
 def _header(name: str, description: str, **schema: Any) -> Route:
@@ -57,7 +60,7 @@ def _header(name: str, description: str, **schema: Any) -> Route:
 def _producing(
     summary: str, content: Route, answer: Route, *, secret: bool, headers: tuple[Route, ...] = ()
 ) -> Route:
-    errors = [400, 401, 405, 408, 413, 415, 422, 500, 503] + ([403] if secret else [])
+    errors = [400, 401, 403, 405, 408, 413, 415, 422, 429, 431, 500, 503]
     accepted = {"description": "Kafka has it all.", "content": {"application/json": {"schema": answer}}}
     parameters = [
         _header("Content-Encoding", "How the body is compressed.", enum=_ENCODINGS),

@@ -3,14 +3,15 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import NamedTuple
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from services.ingest import accounts
 from services.ingest.decode import decode
 from services.ingest.keys import Grant, Keyring
 from services.ingest.limits import InFlight
@@ -60,29 +61,31 @@ class Receiver:
 
         Raises Unauthorized, Forbidden, RateLimited, Unavailable, TooLarge, SlowBody, Malformed and UnsupportedMedia.
         """
-        grant = self.keyring.check(request.headers.raw, request.scope["query_string"], access)
-        grant.rates.require(Category.REQUEST)
-        self.in_flight.check()
-        body = await self._body(request, bytes_max=self._settings.body_bytes_max)
-        with self.in_flight.hold(len(body)):
-            yield body, self._arrival(request, grant, grant.source)
+        with _accounted():
+            grant = self.keyring.check(request.headers.raw, request.scope["query_string"], access)
+            grant.rates.require(Category.REQUEST)
+            self.in_flight.check()
+            body = await self._body(request, bytes_max=self._settings.body_bytes_max)
+            with self.in_flight.hold(len(body)):
+                yield body, self._arrival(request, grant, grant.source)
 
     @asynccontextmanager
     async def receive_foreign(
         self, request: Request, dialect: Dialect
     ) -> AsyncIterator[tuple[bytes, Arrival]]:
         """The same for a foreign protocol, whose requests only ever write events."""
-        key = dialect.key(request)
-        grant = None
-        if key or dialect.key_in_body is None:
-            grant = self._grant(request, key)
-        self.in_flight.check()
-        body = await self._body(request, bytes_max=dialect.body_bytes_max)
-        if grant is None and dialect.key_in_body is not None:
-            grant = self._grant(request, dialect.key_in_body(body))
-        assert grant is not None, "one of the two has raised"
-        with self.in_flight.hold(len(body)):
-            yield body, self._arrival(request, grant, dialect.source)
+        with _accounted():
+            key = dialect.key(request)
+            grant = None
+            if key or dialect.key_in_body is None:
+                grant = self._grant(request, key)
+            self.in_flight.check()
+            body = await self._body(request, bytes_max=dialect.body_bytes_max)
+            if grant is None and dialect.key_in_body is not None:
+                grant = self._grant(request, dialect.key_in_body(body))
+            assert grant is not None, "one of the two has raised"
+            with self.in_flight.hold(len(body)):
+                yield body, self._arrival(request, grant, dialect.source)
 
     def _grant(self, request: Request, key: str) -> Grant:
         grant = self.keyring.grant(key)
@@ -108,6 +111,16 @@ class Receiver:
         if not body:
             raise Malformed("The body is empty.")
         return decode(body, request.headers.get("content-encoding", ""), bytes_max=bytes_max)
+
+
+@contextmanager
+def _accounted() -> Iterator[None]:
+    """What is refused in the block is in the metrics, once."""
+    try:
+        yield
+    except RequestError as error:
+        accounts.refused(error)
+        raise
 
 
 def is_ndjson(request: Request) -> bool:

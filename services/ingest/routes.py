@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
-from services.ingest import metrics, openapi
+from services.ingest import accounts, metrics, openapi
 from services.ingest.accept import Accepted, Acceptor
 from services.ingest.contract import EventsAccepted, ListAccepted, OneAccepted, Rejected
 from services.ingest.limits import retry_after_s
@@ -61,10 +61,11 @@ async def publish(publisher: Publisher, accepted: Accepted, body_bytes: int) -> 
     try:
         durability = await publisher.publish(accepted.messages)
     except PublishError as error:
-        raise Unavailable(
+        refusal = Unavailable(
             "Neither Kafka nor the spool took all of it; some may be stored. Send it again, with the same ids.",
             retry_after_s=retry_after_s(),
-        ) from error
+        )
+        raise accounts.unavailable(refusal, len(accepted.messages)) from error
     metrics.BODY_BYTES.inc(body_bytes)
     for message in accepted.messages:
         metrics.ITEMS_ACCEPTED.labels(message.topic.name).inc()

@@ -73,7 +73,6 @@ def build(receiver: Receiver, publisher: Publisher, settings: IngestSettings) ->
             try:
                 event_id, read = items.stored(payload, user_agent=_user_agent(request))
             except FlawedItem as error:
-                metrics.ITEMS_REJECTED.labels(error.flaw).inc()
                 raise Malformed(error.reason) from error
             await _publish(publisher, read, None, arrival, len(body))
         return _answer(event_id, arrival)
