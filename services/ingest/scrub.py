@@ -66,6 +66,8 @@ class Scrubber:
         self._suspicious = re.compile("|".join(shapes).encode())
         needles = [needle.encode() for needle in (*sensitive.NEEDLES_LOWER, *spelled)]
         self._needles = BytesAhoCorasick(needles, implementation=Implementation.DFA)
+        self._at = needles.index(b"@")
+        self._emails = rules.emails
         self._addresses = rules.addresses  # which have no substring in common
         #: Names are few and come again: the answer is remembered, up to a bound.
         self._known: dict[str, bool] = {}
@@ -76,9 +78,19 @@ class Scrubber:
             return False
         text = encoded.lower()
         found = self._addresses or self._needles.find_matches_as_indexes(text)
-        if found and self._suspicious.search(text) is not None:
+        if found and self._suspicions(found).search(text) is not None:
             return True
-        return _LONG_NUMBER in text.translate(_AS_ZERO, b" -")
+        if _LONG_NUMBER not in text.translate(_AS_ZERO, b" -"):
+            return False
+        # Ids of web vitals are long numbers too, but not by themselves. A control character, spelled out, may end in
+        # a digit, and is not looked into.
+        return b"\\u00" in text or sensitive.CARD_ENCODED.search(text) is not None
+
+    def _suspicions(self, found: bool | list[tuple[int, int, int]]) -> re.Pattern[bytes]:
+        """What to look for: an `@` alone, as in `web@4.7.1`, can only be an e-mail address or a URL with a password."""
+        if self._emails or isinstance(found, bool) or any(number != self._at for number, _, _ in found):
+            return self._suspicious
+        return sensitive.USERINFO_ENCODED
 
     def event(self, event: E) -> E:
         """The event without them; what is not free text (ids, times, closed sets) stays as it is."""

@@ -31,11 +31,15 @@ NAME_PARTS_LOWER = (
     *r"api[_-]?key access[_-]?key private[_-]?key auth(?!or) authoriz sessid sessionid".split(),
     *(rf"{word}(?![a-z])" for word in ("pin", "cvv", "cvc", "ssn", "otp", "sid")),
 )
+#: In every URL with a user and a password.
+USERINFO_LOWER = "://[^/@ ]{0,256}:[^/@ ]{1,256}@"
+USERINFO_ENCODED = re.compile(USERINFO_LOWER.encode())
+
 #: One of these is in everything else that is found, but for cards and addresses.
 SHAPES_LOWER = (
     *r"eyj akia[0-9a-z]{16} asia[0-9a-z]{16} gh[opsur]_ github_pat_ glpat- xox[abeoprs]- aiza pypi- sbsk_".split(),
     *r"rk_(?:live|test)_ sk_(?:live|test)_ sk-[a-z0-9_-]{20} npm_[a-z0-9]{36} -----begin".split(),
-    *("basic ", "://[^/@ ]{0,256}:[^/@ ]{1,256}@"),
+    *("basic ", USERINFO_LOWER),
     r"\\u00[2-7]",  # letters and signs that a producer spelled out, where its own bytes are looked at
 )
 #: One of these is in everything that the expressions above match.
@@ -113,6 +117,9 @@ ADDRESS_SHAPES_LOWER = (r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]", r"[0-9a-f]:[0-9
 
 #: Groups of digits that may be a payment card's number.
 CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
+#: At least what CARD matches, in texts that JSON has encoded: there a newline ends in a letter. It starts with a digit, so
+#: that `re` skips from one to the next, twice as fast.
+CARD_ENCODED = re.compile(rb"[0-9](?:(?<![\w.-][0-9])|(?<=\\[bfnrt][0-9]))(?:[ -]?[0-9]){12,18}(?![\w-])")
 #: Visa; Mastercard; American Express; Diners; Discover; JCB; UnionPay.
 _ISSUER = re.compile(
     r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|6(?:011|4[4-9]|5)|35|62"

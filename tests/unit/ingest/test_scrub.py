@@ -163,6 +163,16 @@ fragments = st.sampled_from(
     [text for text, _ in SECRETS]
     + HARMLESS
     + ["pass", "=", ":", " ", '"', "\\", "token", "4111", "1111 1111", "\u0130", "@", "://"]
+    + [
+        "\n",
+        "\t",
+        "\x01",
+        "\x0b",
+        "é",
+        "4111 1111 1111 1111",
+        "web@4.7.1",
+        "v5-1732363200000-4111111111111111",
+    ]
 )
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.lists(fragments, max_size=4).map("".join) | st.integers(0, 10**19) | st.none(),
