@@ -101,6 +101,11 @@ DROPPED = Counter(
     " or spooled for an `unknown_topic`.",
     ["reason"],
 )
+CONNECTIONS_CUT = Counter(
+    "signalbox_ingest_connections_cut_total",
+    "Connections closed on clients: `head_too_large`, `head_too_slow`, `body_too_slow`, or `malformed` (not HTTP).",
+    ["reason"],
+)
 PROJECTS_RELOADS = Counter(
     "signalbox_ingest_projects_reloads_total",
     "Times that the file of projects and keys was read again: `done`, or `failed` and the old keys stay.",

@@ -29,6 +29,11 @@ class IngestSettings(HttpSettings, KafkaSettings, KeySettings):
     body_bytes_max: int = Field(default=1_048_576, ge=1_024)
     #: The same for the Sentry and OTLP protocols, whose clients choose what they put together, and add attachments.
     protocol_body_bytes_max: int = Field(default=4_194_304, ge=1_024)
+    #: The most bytes of a request's line and fields, and the most fields; above it the answer is 431.
+    head_bytes_max: int = Field(default=32_768, ge=1_024)
+    head_fields_max: int = Field(default=100, ge=10)
+    #: How long a request may take to send its line and fields; then the answer is 408.
+    head_timeout_s: float = Field(default=5.0, gt=0)
     #: How long a request may take to send its body, so that slow senders do not pile up.
     body_timeout_s: float = Field(default=10.0, gt=0)
     #: The most items in one request.

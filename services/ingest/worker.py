@@ -9,6 +9,7 @@ from types import FrameType
 
 import uvicorn
 
+from services.ingest import slow_clients
 from services.ingest.app import create_app
 from services.ingest.keys import Keyring
 from services.ingest.publisher import DurablePublisher
@@ -42,7 +43,8 @@ async def serve(settings: IngestSettings, listener: socket.socket, *, abandoned:
         server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=slow_clients.protocol(settings),
+                ws="none",
                 lifespan="off",
                 access_log=False,  # requests are counted in /metrics
                 log_config=None,
