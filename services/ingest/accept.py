@@ -95,15 +95,18 @@ class Acceptor:
         drafts: list[Draft] = []
         rejected = list(items.bad)
         limited: Category | None = None
-        for index, item in items.good:
-            drafted = draft(index, item)
-            category = _CATEGORIES[drafted.message.topic.name]
-            if drafted.message.size() > self._record_bytes_max:
+        drafted = [(index, draft(index, item)) for index, item in items.good]
+        room = self._spend(drafted, rates)
+        for index, one in drafted:
+            if one.message.size_exceeds(self._record_bytes_max):
                 rejected.append(
                     Rejection(index, Flaw.SIZE, "As it is written on Kafka, it is too large for a record.")
                 )
-            elif rates.spend(category):
-                drafts.append(drafted)
+            elif room is None:
+                drafts.append(one)
+            elif room[category := _CATEGORIES[one.message.topic.name]]:
+                room[category] -= 1
+                drafts.append(one)
             else:
                 limited = category
                 rejected.append(Rejection(index, Flaw.RATE, rates.reason(category)))
@@ -116,6 +119,16 @@ class Acceptor:
         if not drafts:
             raise _refusal(rejected, rates, limited, alone=items.alone)
         return Accepted([d.message for d in drafts], [d.id for d in drafts], rejected, alone=items.alone)
+
+    def _spend(self, drafted: list[tuple[int, Draft]], rates: KeyRates) -> dict[Category, int] | None:
+        """How many of each category are let in, of those that are not too large; None: all of them."""
+        wanted: dict[Category, int] = {}
+        for _, one in drafted:
+            if not one.message.size_exceeds(self._record_bytes_max):
+                category = _CATEGORIES[one.message.topic.name]
+                wanted[category] = wanted.get(category, 0) + 1
+        room = {category: rates.spend(category, count) for category, count in wanted.items()}
+        return room if room != wanted else None
 
 
 def _refusal(

@@ -80,7 +80,8 @@ class HotEvents:
             grant = head.grant
             grant.rates.require(Category.REQUEST)
             self._in_flight.check()
-            with self._in_flight.hold(len(body)):
+            self._in_flight.take(len(body))
+            try:
                 arrival = Arrival(
                     self._clock.now(),
                     grant.project.name,
@@ -91,6 +92,8 @@ class HotEvents:
                 )
                 accepted = self._accept(body, arrival)
                 durability = await publish(self._publisher, accepted, len(body))
+            finally:
+                self._in_flight.give_back(len(body))
         except RequestError as error:
             accounts.refused(error)
             answer = Answer.of(problem(error))

@@ -108,8 +108,9 @@ def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, receive
     if timestamp is None:
         return received_at
     try:
-        drift = received_at - sent_at if sent_at is not None else timedelta()
-        occurred = timestamp.astimezone(UTC) + (drift if abs(drift) > DRIFT_MIN else timedelta())
+        occurred = timestamp.astimezone(UTC)
+        if sent_at is not None and abs(drift := received_at - sent_at) > DRIFT_MIN:
+            occurred += drift
     except OverflowError:  # of the years 1 to 9999
         return received_at
     return occurred if occurred <= received_at + FUTURE_MAX else received_at
@@ -118,22 +119,22 @@ def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, receive
 def _place(event: AnyEvent) -> tuple[Topic, str]:
     """An event's topic, and the part of its key after the project."""
     match event:
-        case Error():
-            return ERRORS, event.exception_type
         case Metric():
             return METRICS, event.page
         case PageView():
             return PAGE_VIEWS, event.page
+        case Error():
+            return ERRORS, event.exception_type
         case CustomEvent():
             return EVENTS, event.name
 
 
 def _draft(id: str, topic: Topic, key: str, value: msgspec.Struct, arrival: Arrival) -> Draft:
-    record_headers = headers.encode(
-        id=id,
-        type=topic.type,
-        schema=topic.schema,
-        source="ingest",
-        traceparent=arrival.traceparent,
-    )
+    record_headers = _HEADERS[topic.name].of(id=id, traceparent=arrival.traceparent)
     return Draft(id, Message(topic, key.encode(), _ENCODER.encode(value), record_headers))
+
+
+_HEADERS = {
+    topic.name: headers.Common(type=topic.type, schema=topic.schema, source="ingest")
+    for topic in (ERRORS, METRICS, PAGE_VIEWS, EVENTS, JOB_REQUESTS, INVALIDATIONS)
+}

@@ -8,6 +8,10 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from shared.contracts.headers import Headers
 from shared.contracts.topics import Topic
 
+_REST_BYTES_MAX = (
+    8_192  # key, headers and framing together: all of their parts are bounded, to less than half of it
+)
+
 
 class Message(NamedTuple):
     """A record on its way to Kafka."""
@@ -16,6 +20,10 @@ class Message(NamedTuple):
     key: bytes
     value: bytes
     headers: Headers
+
+    def size_exceeds(self, bytes_max: int) -> bool:
+        """Whether its size is over this; most records are so small that nobody has to count."""
+        return len(self.value) > bytes_max - _REST_BYTES_MAX and self.size() > bytes_max
 
     def size(self) -> int:
         """Its bytes on Kafka at most, framing and all: what the producer and the broker compare with their limits."""

@@ -67,8 +67,12 @@ async def publish(publisher: Publisher, accepted: Accepted, body_bytes: int) -> 
         )
         raise accounts.unavailable(refusal, len(accepted.messages)) from error
     metrics.BODY_BYTES.inc(body_bytes)
+    counts: dict[str, int] = {}
     for message in accepted.messages:
-        metrics.ITEMS_ACCEPTED.labels(message.topic.name).inc()
+        name = message.topic.name
+        counts[name] = counts.get(name, 0) + 1
+    for name, count in counts.items():
+        metrics.ITEMS_ACCEPTED.labels(name).inc(count)
     return durability
 
 
