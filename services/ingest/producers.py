@@ -8,6 +8,7 @@ duplicates are removed downstream, by event id.
 import asyncio
 from asyncio import Task
 from collections.abc import Sequence
+from itertools import chain
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -129,9 +130,21 @@ async def _stop(producer: AIOKafkaProducer, wait_s: float) -> None:
     if sender is not None:
         # aiokafka 0.14 does the same when its sender ends, and then trips over a transaction that we do not have.
         sender.remove_done_callback(producer._sender._fail_all)
-        producer._message_accumulator.fail_all(KafkaError("The producer was given up."))
+        _fail_batches(producer)
         sender.cancel()
+    producer._closed = True  # else it complains that nobody stopped it
     await producer.client.close()
     if sender is not None:
         ended, _ = await asyncio.wait([sender], timeout=_GRACE_S)
         await asyncio.gather(*ended, return_exceptions=True)  # it misses the batches that were failed
+
+
+def _fail_batches(producer: AIOKafkaProducer) -> None:
+    """Tell whoever still waits for a batch; most have stopped waiting, so the errors count as seen."""
+    accumulator = producer._message_accumulator
+    batches = [*accumulator._pending_batches, *chain.from_iterable(accumulator._batches.values())]
+    accumulator.fail_all(KafkaError("The producer was given up."))
+    for batch in batches:
+        for future in (batch.future, batch._drain_waiter):
+            if future.done() and not future.cancelled():
+                future.exception()

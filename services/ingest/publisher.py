@@ -243,7 +243,8 @@ class DurablePublisher:
             if self._mode is Mode.SPOOLING and self._spool.bytes_held <= _HANDOVER_BYTES:
                 self._begin_handover()
             if await replay.step():
-                self._breaker.close()
+                if replay.has_landed:
+                    self._breaker.close()
             elif not self._spool.is_settled:
                 await self._spool.settled()
             elif self._spool.bytes_held == 0 and self._mode is Mode.HANDOVER:

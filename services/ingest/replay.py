@@ -1,5 +1,6 @@
 """From the spool to Kafka: a few chunks at a time, in order, each remembered when Kafka has all of it."""
 
+import asyncio
 from collections import deque
 from typing import NamedTuple
 
@@ -13,13 +14,17 @@ from shared.errors import PublishError
 
 _log = logs.get(__name__)
 
-_CHUNKS_IN_FLIGHT_MAX = 4  # so that lanes have their next batch at hand when one is acknowledged
+_CHUNKS_IN_FLIGHT_MAX = 16  # so that lanes have their next batch at hand when one is acknowledged
 _TIMEOUT_S = 10.0  # nobody waits for these, and a batch given up too early is stored twice
 
 
 class _Flying(NamedTuple):
     chunk: Chunk
+    #: None when nothing of it is sent.
     waiter: Waiter | None
+
+    def has_landed(self) -> bool:
+        return self.waiter is None or self.waiter.future.done()
 
 
 class Replay:
@@ -29,6 +34,8 @@ class Replay:
         self._walk = Walk(spool)
         self._lanes = lanes
         self._flying: deque[_Flying] = deque()
+        #: Kafka takes records.
+        self.has_landed = False
 
     async def step(self) -> bool:
         """Send some more, or wait for some; False when Kafka has everything that is on disk by now.
@@ -39,11 +46,11 @@ class Replay:
             chunk = await self._walk.next()
             if chunk is not None:
                 self._flying.append(_Flying(chunk, self._send(chunk)))
-                if len(self._flying) < _CHUNKS_IN_FLIGHT_MAX:
-                    return await self.step()
+                await asyncio.sleep(0)  # requests come in between
+                return True
         if not self._flying:
             return False
-        await self._land(self._flying.popleft())
+        await self._land()
         return True
 
     def _send(self, chunk: Chunk) -> Waiter | None:
@@ -57,17 +64,30 @@ class Replay:
             self._lanes.add(Entry(message, waiter, timestamp_ms))
         return waiter
 
-    async def _land(self, flying: _Flying) -> None:
-        chunk, waiter = flying
-        if waiter is not None:
-            try:
-                await waiter.future
-            except PublishError:
-                if waiter.lost:  # they are in the spool still
-                    raise
-                metrics.DROPPED.labels("refused").inc(waiter.refused)
-        await self._walk.finish(chunk)
-        metrics.REPLAYED.inc(len(chunk.records))
+    async def _land(self) -> None:
+        """Wait for the oldest chunk, and remember all that Kafka has by then with one sync of the disk."""
+        landed: list[Chunk] = []
+        try:
+            while self._flying and (not landed or self._flying[0].has_landed()):
+                chunk, waiter = self._flying.popleft()
+                if waiter is not None:
+                    await _taken(waiter)
+                metrics.REPLAYED.inc(len(chunk.records))
+                landed.append(chunk)
+        finally:
+            if landed:
+                await self._walk.finish(landed)
+                self.has_landed = True
+
+
+async def _taken(waiter: Waiter) -> None:
+    """Return when Kafka has taken everything that it will ever take. Raises PublishError."""
+    try:
+        await waiter.future
+    except PublishError:
+        if waiter.lost:  # they are in the spool still
+            raise
+        metrics.DROPPED.labels("refused").inc(waiter.refused)
 
 
 def _message(record: Spooled) -> Message | None:

@@ -1,6 +1,6 @@
 """Reading the spool from the first record that Kafka lacks, in the order in which records were appended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from services.ingest import metrics
@@ -12,7 +12,7 @@ from shared import logs
 
 _log = logs.get(__name__)
 
-_CHUNK_BYTES = 262_144  # a few milliseconds of work, so that requests come in between
+_CHUNK_BYTES = 65_536  # a millisecond of work, so that requests come in between
 
 
 class Chunk(NamedTuple):
@@ -46,21 +46,25 @@ class Walk:
             await self._load(self._segment)
         return self._cut(self._segment)
 
-    async def finish(self, chunk: Chunk) -> None:
-        """Remember that the chunk is dealt with; chunks are finished in the order in which they were read."""
-        segment = chunk.segment
-        finished = self._spool.finish(segment, chunk.end, chunk.records)
+    async def finish(self, chunks: Sequence[Chunk]) -> None:
+        """Remember that these are dealt with; chunks are finished in the order in which they were read."""
+        finished = [
+            segment
+            for chunk in chunks
+            for segment in self._spool.finish(chunk.segment, chunk.end, chunk.records)
+        ]
+        last = chunks[-1].segment
 
         def write() -> None:
             for each in finished:
                 each.remove()
-            if segment not in finished:
-                segment.mark_done(chunk.end)
+            if last not in finished:
+                last.mark_done(chunks[-1].end)
 
         try:
             await self._spool.call(write)
         except OSError as error:
-            _log.warning("spool_progress_not_kept", segment=segment.path.name, error=str(error))
+            _log.warning("spool_progress_not_kept", segment=last.path.name, error=str(error))
 
     def _following(self) -> Segment | None:
         """The file after the present one; files that are all done are not in the spool any more."""

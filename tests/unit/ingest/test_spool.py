@@ -62,7 +62,7 @@ async def read_all(spool: Spool, *, finish: bool = False) -> list[Spooled]:
     while chunk := await walk.next():
         found += chunk.records
         if finish:
-            await walk.finish(chunk)
+            await walk.finish([chunk])
     return found
 
 
@@ -118,7 +118,7 @@ async def test_what_a_crashed_process_left_is_adopted_with_its_progress(tmp_path
         walk = Walk(spool)
         first = await walk.next()
         assert first is not None
-        await walk.finish(first)
+        await walk.finish([first])
     async with opened(tmp_path) as spool:
         assert await read_all(spool, finish=True) == big[len(first.records) :]
         assert (spool.bytes_held, spool.records) == (0, 0)
