@@ -18,6 +18,7 @@ from shared.errors import PublishError, Retryable
 from shared.settings import KafkaSettings
 from tests.support import kafka
 from tests.support.stacks import RunningStack, free_ports
+from tests.support.waiting import eventually
 
 ROOMY = 10_000_000
 
@@ -149,3 +150,22 @@ async def test_a_spooled_record_of_a_topic_that_is_gone_is_dropped_and_counted(
     async with publishing(bootstrap, tmp_path, idempotence=stack.apache_kafka) as publisher:
         assert await publisher.publish([message("k")]) is Durability.KAFKA
     assert dropped("unknown_topic") == before + 1
+
+
+async def test_a_process_that_stops_sends_what_is_in_its_spool_first(
+    bootstrap: str, stack: RunningStack, tmp_path: Path
+) -> None:
+    key = str(uuid.uuid4())
+    async with publishing(nowhere(), tmp_path, within_s=0, idempotence=stack.apache_kafka) as publisher:
+        for start in range(0, 5_000, 500):
+            await publisher.publish([message(key, start + n, size=500) for n in range(500)])
+    async with publishing(bootstrap, tmp_path, within_s=0, idempotence=stack.apache_kafka) as publisher:
+
+        async def connected() -> bool:
+            return not (await publisher.check()).startswith("Kafka does not answer")
+
+        await eventually(connected)
+        await publisher.stop(drain_s=30)
+    found = await kafka.find(bootstrap, PAGE_VIEWS, lambda r: r.key == key.encode(), count=5_000)
+    assert [int(record.value.rstrip(b".")) for record in found] == list(range(5_000))
+    assert not await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
