@@ -19,7 +19,8 @@ from services.ingest.messages import Arrival
 from services.ingest.publisher import Durability, Publisher
 from services.ingest.rates import Category
 from services.ingest.receive import TRACEPARENT, Receiver
-from services.ingest.routes import DURABILITY_HEADER, events_accepted, publish
+from services.ingest.record import DURABILITY_HEADER
+from services.ingest.routes import events_accepted, publish
 from services.ingest.settings import IngestSettings
 from shared.clock import Clock
 from shared.errors import RequestError

@@ -15,6 +15,7 @@ from services.ingest.contract import (
     OneAccepted,
     Problem,
 )
+from services.ingest.record import DURABILITY_HEADER, Durability
 from shared.contracts.cache import Change
 from shared.contracts.events import AnyEvent
 
@@ -39,9 +40,15 @@ _WHY = {
     429: "The key has sent more than its limit, and of this request nothing was taken.",
     431: "The head has too many fields, or too many bytes; the connection is closed.",
     500: "A defect of ours.",
-    503: "Kafka did not acknowledge in time, or too much is waiting for it.",
+    503: "Kafka does not take records and the spool is full, or too much is in work at once.",
 }
 _RETRY_AFTER = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
+_DURABILITY = {
+    DURABILITY_HEADER: {
+        "description": "Where all of it is: `kafka`, or in part `spool`, on the disk of a machine that Kafka does not answer.",
+        "schema": {"type": "string", "enum": [each.value for each in Durability]},
+    }
+}
 _ENCODINGS = ["gzip", "deflate", "br", "zstd", "identity"]
 
 
@@ -61,7 +68,11 @@ def _producing(
     summary: str, content: Route, answer: Route, *, secret: bool, headers: tuple[Route, ...] = ()
 ) -> Route:
     errors = [400, 401, 403, 405, 408, 413, 415, 422, 429, 431, 500, 503]
-    accepted = {"description": "Kafka has it all.", "content": {"application/json": {"schema": answer}}}
+    accepted = {
+        "description": "It will not be lost: it is on Kafka, or on a disk until it is.",
+        "headers": _DURABILITY,
+        "content": {"application/json": {"schema": answer}},
+    }
     parameters = [
         _header("Content-Encoding", "How the body is compressed.", enum=_ENCODINGS),
         _header("traceparent", "W3C trace context; it travels with the records."),

@@ -13,6 +13,10 @@ _REST_BYTES_MAX = (
 )
 
 
+#: Where an answer says that records are: `kafka`, or `spool` until Kafka has them too.
+DURABILITY_HEADER = "X-Signalbox-Durability"
+
+
 class Message(NamedTuple):
     """A record on its way to Kafka."""
 

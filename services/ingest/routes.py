@@ -10,11 +10,9 @@ from services.ingest.contract import EventsAccepted, ListAccepted, OneAccepted, 
 from services.ingest.limits import retry_after_s
 from services.ingest.publisher import Durability, Publisher
 from services.ingest.receive import Receiver, is_ndjson
+from services.ingest.record import DURABILITY_HEADER
 from shared.errors import Invalid, PublishError, Unavailable
 from shared.http import Access, json_response
-
-#: Where an answer says that records are: `kafka`, or `spool` until Kafka has them too.
-DURABILITY_HEADER = "X-Signalbox-Durability"
 
 _IDEMPOTENCY_KEY_CHARS_MAX = 255
 
