@@ -1,24 +1,22 @@
 """Ingest: events a second, each answered after Apache Kafka has it (acks=all, idempotent), over peers and limits.
 
-The server has one core to itself; wrk and the broker have the others. "ours" and its peer take turns.
+The server has one core to itself; wrk and the broker have the others. Ours and its peer take turns, window by window.
 """
 
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable
 
-from bench import payloads, stack
-from bench.report import Case, Measured, Report, versions_of
+from bench import stack
+from bench.bench import Bench
+from bench.install import PeerMissing, gateway, node
+from bench.producer import producing
+from bench.report import Report, versions_of
 from bench.runs import Cores, Runs, Window
-from bench.servers import Server
-from bench.stack import RunningStack
-from bench.wrk import Wrk, WrkMissing, program
-from deploy.local.ports import Ports
-from deploy.local.settings import PROJECT
+from bench.wrk import WrkMissing, program
 
-_CONNECTIONS = 64
+_BROKER_WARM_UP_S = 10.0  # the JVM compiles what is hot; before, each request takes it five times as long
+
+Case = Callable[[Bench, str], None]
 
 
 def run(runs: Runs) -> Report:
@@ -32,151 +30,113 @@ def run(runs: Runs) -> Report:
     cores = Cores.of_the_machine()
     with stack.running(runs.folder, cores.others) as kafka:
         bench = Bench(runs, cores, kafka, report)
-        for case, measure in CASES.items():
-            if runs.wants(case):
-                print(f"{case} ...", file=sys.stderr, flush=True)
-                measure(bench, case)
+        with bench.running():
+            bench.load(bench.ingest(), "/v1/events", bench.single)(_BROKER_WARM_UP_S)
+        for name, case in CASES.items():
+            if runs.wants(name):
+                print(f"{name} ...", file=sys.stderr, flush=True)
+                try:
+                    with bench.running():
+                        case(bench, name)
+                except PeerMissing as missing:
+                    report.missing[name] = str(missing)
     return report
 
 
-class Bench:
-    """What all cases share."""
-
-    def __init__(self, runs: Runs, cores: Cores, kafka: RunningStack, report: Report) -> None:
-        self.runs = runs
-        self.cores = cores
-        self.kafka = kafka
-        self.report = report
-        self.single = payloads.write(payloads.page_view, runs.folder)
-        self.batch = payloads.write(payloads.vitals, runs.folder)
-
-    def ingest(self, running: ExitStack, *, workers: int = 1, cores: frozenset[int] | None = None) -> Server:
-        """A started ingest."""
-        variables = {**self.kafka.environment, "SIGNALBOX_INGEST_WORKERS": str(workers), **_UNLIMITED}
-        return self._start(running, "services.ingest", variables, by="SIGNALBOX_INGEST_PORT", cores=cores)
-
-    def peer(self, running: ExitStack, module: str) -> Server:
-        """A started Python peer, which gets its port as its argument."""
-        return self._start(running, f"bench.peers.{module}", self.kafka.environment)
-
-    def load(self, server: Server, path: str, bodies: Path, *, events: int = 1, key: bool = True) -> Window:
-        """Windows of load on a server."""
-        headers = {"Content-Type": "application/json", **(self.kafka.bearer if key else {})}
-        wrk = Wrk(server.url, path, bodies, headers, self.cores.others, _CONNECTIONS, events)
-        return lambda seconds: wrk.measure(seconds, server.pids)
-
-    def compare(
-        self, case: str, ours: Window, peer: str, theirs: Window, unit: str, *, ratio: bool = True
-    ) -> None:
-        """Measure both, and add the case."""
-        mine, other = self.runs.side_by_side([ours, theirs])
-        self.report.add(Case.of(case, mine, peer, other, unit), ratio=ratio)
-
-    def _start(
-        self,
-        running: ExitStack,
-        module: str,
-        variables: Mapping[str, str],
-        *,
-        by: str = "",
-        cores: frozenset[int] | None = None,
-    ) -> Server:
-        port = Ports.free().ingest
-        server = Server.python(
-            module,
-            module,
-            *([] if by else [str(port)]),
-            port=port,
-            cores=cores or self.cores.server,
-            log=self.runs.folder / f"{module}.log",
-            environment={**variables, **({by: str(port)} if by else {})},
-        )
-        return running.enter_context(server)
-
-
 def single_vs_bare_204(bench: Bench, case: str) -> None:
-    with ExitStack() as running:
-        ours = bench.load(bench.ingest(running), "/v1/events", bench.single)
-        bare = bench.load(bench.peer(running, "bare_204"), "/", bench.single, key=False)
-        bench.compare(case, ours, "uvicorn, empty 204", bare, "requests/s")
-
-
-def single_vs_plain_fastapi(bench: Bench, case: str) -> None:
-    with ExitStack() as running:
-        ours = bench.load(bench.ingest(running), "/v1/events", bench.single)
-        plain = bench.load(bench.peer(running, "plain_fastapi"), "/v1/event", bench.single, key=False)
-        bench.compare(case, ours, "FastAPI, pydantic, send_and_wait", plain, "requests/s")
-
-
-def batch20_vs_plain_fastapi(bench: Bench, case: str) -> None:
-    with ExitStack() as running:
-        ours = bench.load(bench.ingest(running), "/v1/events", bench.batch, events=20)
-        plain = bench.load(
-            bench.peer(running, "plain_fastapi"), "/v1/events", bench.batch, events=20, key=False
-        )
-        bench.compare(case, ours, "FastAPI, pydantic, send_and_wait", plain, "events/s", ratio=False)
+    """Over the same uvicorn, that reads the body and answers an empty 204."""
+    bare = bench.load(bench.python_peer("bare_204"), "/", bench.single, key=False)
+    bench.compare(case, _single(bench), "uvicorn, empty 204", bare, "requests/s")
 
 
 def batch20_vs_send(bench: Bench, case: str) -> None:
-    """Over the records that ingest makes of the same events, with their keys and headers; and over bare values."""
-    with ExitStack() as running:
-        ours = bench.load(bench.ingest(running), "/v1/events", bench.batch, events=20)
-        bench.compare(case, ours, "AIOKafkaProducer.send, same records", _producer(bench, "full"), "events/s")
-        plain = _producer(bench, "plain")
-        bench.compare(
-            f"{case}_of_values", ours, "AIOKafkaProducer.send, values alone", plain, "events/s", ratio=False
-        )
+    """Over the records that ingest makes of the same events, with their keys and headers; and over their values."""
+    ours = _batch20(bench)
+    same = producing(bench, bench.batch, "full")
+    bench.compare(case, ours, "AIOKafkaProducer.send, same records", same, "events/s")
+    values = producing(bench, bench.batch, "plain")
+    bench.compare(
+        f"{case}_of_values", ours, "AIOKafkaProducer.send, values alone", values, "events/s", ratio=False
+    )
+
+
+def single_vs_plain_fastapi(bench: Bench, case: str) -> None:
+    """Over the idiomatic service; and the same for batches of 20."""
+    plain = bench.python_peer("plain_fastapi")
+    peer = "FastAPI, pydantic, send_and_wait"
+    bench.compare(
+        case, _single(bench), peer, bench.load(plain, "/v1/event", bench.single, key=False), "requests/s"
+    )
+    batches = bench.load(plain, "/v1/events", bench.batch, events=20, key=False)
+    bench.compare("batch20_vs_plain_fastapi", _batch20(bench), peer, batches, "events/s", ratio=False)
 
 
 def two_workers_vs_one(bench: Bench, case: str) -> None:
     """On all cores, which load and broker share with the server."""
-    with ExitStack() as running:
-        two = bench.ingest(running, workers=2, cores=bench.cores.all)
-        one = bench.ingest(running, cores=bench.cores.all)
-        bench.compare(
-            case, bench.load(two, "/v1/events", bench.single), "one worker",
-            bench.load(one, "/v1/events", bench.single), "requests/s",
-        )  # fmt: skip
+    two = bench.load(bench.ingest(workers=2, everywhere=True), "/v1/events", bench.single)
+    one = bench.load(bench.ingest(everywhere=True), "/v1/events", bench.single)
+    bench.compare(case, two, "one worker", one, "requests/s")
 
 
-CASES: dict[str, Callable[[Bench, str], None]] = {
+def spool_vs_normal(bench: Bench, case: str) -> None:
+    """With Kafka stopped, and every 202 after an fdatasync; over the same server before that."""
+    server = bench.ingest()
+    load = bench.load(server, "/v1/events", bench.single)
+    normal = bench.alone(load)
+    with bench.kafka.frozen():
+        bench.wait_for_spool(server)
+        spooled = bench.alone(load)
+    bench.add(case, spooled, "Kafka answers", normal, "requests/s")
+
+
+def shedding_vs_bare_204(bench: Bench, case: str) -> None:
+    """503s to what is over the limit of bytes in flight, over an empty 204."""
+    full = bench.ingest(limits={"SIGNALBOX_IN_FLIGHT_BYTES_MAX": "2048"})
+    shed = bench.load(full, "/v1/events", bench.single, connections=256, refused=True)
+    bare = bench.load(bench.python_peer("bare_204"), "/", bench.single, key=False, connections=256)
+    bench.compare(case, shed, "uvicorn, empty 204", bare, "requests/s")
+
+
+def single_vs_fastify(bench: Bench, case: str) -> None:
+    """Over Node: fastify with a JSON schema, kafkajs; one send a request, and acknowledgements shared as ours are."""
+    command = node(bench.runs.folder)
+    for name, mode in ((case, ""), (f"{case}_shared", "shared")):
+        server = bench.peer(f"fastify{mode}", command, {"MODE": mode})
+        peer = f"fastify, kafkajs{', shared acks' if mode else ''}"
+        singles = bench.load(server, "/v1/event", bench.single, key=False)
+        bench.compare(name, _single(bench), peer, singles, "requests/s", ratio=False)
+        batches = bench.load(server, "/v1/events", bench.batch, events=20, key=False)
+        batch = name.replace("single", "batch20")
+        bench.compare(batch, _batch20(bench), peer, batches, "events/s", ratio=False)
+
+
+def single_vs_go(bench: Bench, case: str) -> None:
+    """Over the compiled ceiling, on one core as well: fasthttp, franz-go."""
+    server = bench.peer("gateway", gateway(bench.runs.folder), {"GOMAXPROCS": "1"})
+    singles = bench.load(server, "/v1/events", bench.single, key=False)
+    bench.compare(case, _single(bench), "fasthttp, franz-go", singles, "requests/s", ratio=False)
+    batches = bench.load(server, "/v1/events", bench.batch, events=20, key=False)
+    bench.compare("batch20_vs_go", _batch20(bench), "fasthttp, franz-go", batches, "events/s", ratio=False)
+
+
+CASES: dict[str, Case] = {
     case.__name__: case
     for case in (
         single_vs_bare_204,
         batch20_vs_send,
         single_vs_plain_fastapi,
-        batch20_vs_plain_fastapi,
+        spool_vs_normal,
         two_workers_vs_one,
+        shedding_vs_bare_204,
+        single_vs_fastify,
+        single_vs_go,
     )
 }
-_UNLIMITED: dict[str, str] = {}
 
 
-def _producer(bench: Bench, kind: str) -> Window:
-    """A producer without HTTP, in a process on the server's core."""
-    core = ",".join(str(one) for one in sorted(bench.cores.server))
+def _single(bench: Bench) -> Window:
+    return bench.load(bench.ingest(), "/v1/events", bench.single)
 
-    def window(seconds: float) -> Measured:
-        done = subprocess.run(
-            [
-                "taskset",
-                "-c",
-                core,
-                sys.executable,
-                "-m",
-                "bench.peers.producer",
-                bench.batch,
-                kind,
-                str(seconds),
-            ],
-            cwd=PROJECT,
-            env={"PATH": "/usr/bin:/bin", **bench.kafka.environment},
-            capture_output=True,
-            text=True,
-            timeout=seconds + 60,
-            check=True,
-        )
-        records, taken, cpu = (float(word) for word in done.stdout.split())
-        return Measured(records / taken, cpu / records * 1e6)
 
-    return window
+def _batch20(bench: Bench) -> Window:
+    return bench.load(bench.ingest(), "/v1/events", bench.batch, events=20)

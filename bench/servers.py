@@ -15,6 +15,8 @@ from bench.runs import pin
 from deploy.local.errors import LocalStackError
 from deploy.local.settings import PROJECT
 
+#: Whatever is answered but a 5xx says that it serves.
+_READY = "/readyz"
 _READY_WITHIN_S = 60.0
 _STOPPED_WITHIN_S = 15.0
 
@@ -24,30 +26,36 @@ class Server:
 
     def __init__(
         self,
-        name: str,
         command: Sequence[str],
+        environment: Mapping[str, str],
         *,
+        name: str,
         port: int,
         cores: frozenset[int],
-        log: Path,
-        environment: Mapping[str, str] = {},
-        ready: str = "/readyz",
-        folder: Path = PROJECT,
+        folder: Path,
     ) -> None:
-        """`ready` is a path that answers less than 500 when it can be loaded."""
+        """`folder` gets its log."""
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
         self._command = command
-        self._cores = cores
-        self._log = log
         self._environment = {**os.environ, **environment}
-        self._ready = ready
-        self._folder = folder
+        self._cores = cores
+        self._log = folder / f"{name}.log"
 
     @classmethod
-    def python(cls, name: str, module: str, *arguments: str, **options: object) -> Self:
+    def python(
+        cls,
+        module: str,
+        environment: Mapping[str, str],
+        *arguments: str,
+        name: str,
+        port: int,
+        cores: frozenset[int],
+        folder: Path,
+    ) -> Self:
         """A module of this project."""
-        return cls(name, [sys.executable, "-m", module, *arguments], **options)  # type: ignore[arg-type]
+        command = [sys.executable, "-m", module, *arguments]
+        return cls(command, environment, name=name, port=port, cores=cores, folder=folder)
 
     @property
     def pids(self) -> list[int]:
@@ -58,7 +66,7 @@ class Server:
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 self._command,
-                cwd=self._folder,
+                cwd=PROJECT,
                 env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -86,7 +94,7 @@ class Server:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(self.url + self._ready, timeout=2):
+            with urllib.request.urlopen(self.url + _READY, timeout=2):
                 return True
         except urllib.error.HTTPError as error:
             return error.code < 500

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +29,15 @@ class RunningStack:
     def bearer(self) -> dict[str, str]:
         """A header that shows the secret key."""
         return {"Authorization": f"Bearer {self.environment['SIGNALBOX_SECRET_KEY']}"}
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The broker does nothing in this block: its connections stay open, and nobody answers."""
+        os.kill(self.kafka_pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.kafka_pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager
