@@ -150,14 +150,17 @@ async def test_kafka_frozen_for_seconds_delays_answers_by_no_more_than_the_deadl
         await all_there(site, traffic)
 
 
-async def test_ingest_killed_while_kafka_is_away_loses_nothing(site: Site, tmp_path: Path) -> None:
-    ingest = site.ingest(tmp_path).start()
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_ingest_killed_while_kafka_is_away_loses_nothing(
+    site: Site, tmp_path: Path, workers: int
+) -> None:
+    ingest = site.ingest(tmp_path, SIGNALBOX_INGEST_WORKERS=str(workers)).start()
     try:
         async with visitors(ingest.url) as first:
             await first.reached(50)
             site.signal_kafka(signal.SIGKILL)
             await first.reached(300)
-            ingest.kill()
+            ingest.kill_group()
         assert len(first.stored("spool")) >= 200
         ingest.start()  # which it does without Kafka
         async with httpx.AsyncClient() as client:

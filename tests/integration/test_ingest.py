@@ -156,6 +156,8 @@ def _until_refused(port: int) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionResetError:  # it was in the queue of a socket that is being closed
+            continue
         except ConnectionRefusedError:
             return
 

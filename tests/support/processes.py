@@ -68,6 +68,12 @@ class ServiceProcess:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
 
+    def kill_group(self) -> None:
+        """The same for all processes that it has started."""
+        assert self._process is not None, "it was not started"
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(_STOPPED_WITHIN_S)
+
     def __enter__(self) -> Self:
         return self.start()
 
