@@ -101,7 +101,15 @@ def _install_operations(app: FastAPI, checks: Mapping[str, health.Check]) -> Non
         body = {"status": "ok" if readiness.ready else "unavailable", "checks": readiness.checks}
         return json_response(body, status)
 
-    @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+    @app.get(
+        "/metrics",
+        tags=["operations"],
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses={HTTPStatus.OK.value: text},
+    )
     async def prometheus() -> Response:
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})

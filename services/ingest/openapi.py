@@ -60,6 +60,11 @@ def _problem(status: int) -> Route:
     return answer | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})
 
 
+def problems(*statuses: int) -> dict[int | str, Route]:
+    """How the answers with these statuses are documented."""
+    return {status: _problem(status) for status in statuses}
+
+
 def _header(name: str, description: str, **schema: Any) -> Route:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string", **schema}}
 
@@ -150,6 +155,7 @@ def documents(app: FastAPI) -> Callable[[], Route]:
             components["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "query": {"type": "apiKey", "in": "query", "name": "key"},
+                "sentry": {"type": "apiKey", "in": "query", "name": "sentry_key"},
             }
             app.openapi_schema = document
         return app.openapi_schema

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from services.ingest import messages, metrics
+from services.ingest import messages, metrics, openapi
 from services.ingest.accept import RECORD_BYTES_MAX
 from services.ingest.admission import admit
 from services.ingest.items import Flaw, FlawedItem
@@ -26,16 +26,36 @@ from shared.contracts.events import AnyEvent, Error
 from shared.errors import Forbidden, Malformed, RequestError
 from shared.http import json_response, problem
 
+_ANSWER = {
+    "type": "object",
+    "properties": {"id": {"type": "string", "description": "The event's, where there is one."}},
+}
 _DOCUMENT: dict[str, Any] = {
     "responses": {
-        200: {"description": "Taken, filtered or rejected item by item, and counted."},
-        400: {"description": "No envelope, or not the stream that Content-Encoding says."},
-        401: {"description": "No key, or an unknown one."},
-        403: {"description": "The key is not one of this project."},
-        408: {"description": "The body did not arrive in time."},
-        413: {"description": "The body, or the number of items, is over its limit."},
-        415: {"description": "An unknown Content-Encoding."},
-        503: {"description": "Too much is waiting for Kafka."},
+        200: {
+            "description": "Taken, filtered or rejected item by item, and counted.",
+            "content": {"application/json": {"schema": _ANSWER}},
+        },
+        **openapi.problems(400, 401, 403, 405, 408, 413, 415, 429, 431, 500, 503),
+    },
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "project",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string"},
+                "description": "The last part of the DSN.",
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/x-sentry-envelope": {"schema": {"type": "string", "format": "binary"}},
+                "text/plain": {"schema": {"type": "string"}},
+            },
+        },
+        "security": [{"bearer": []}, {"sentry": []}],
     },
 }
 

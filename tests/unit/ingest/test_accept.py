@@ -119,6 +119,15 @@ def test_text_that_cannot_be_stored_is_refused_item_by_item(text: str) -> None:
         ACCEPTOR.events(json.dumps(bad).encode(), ARRIVAL)
 
 
+def test_of_members_with_one_name_all_are_checked_and_the_last_is_written_alone() -> None:
+    """So nothing behind ingest can see another one than was checked."""
+    (message,) = ACCEPTOR.events(b'{"type": "event", "name": "first", "name": "last"}', ARRIVAL).messages
+    assert message.value.count(b'"name"') == 1
+    assert msgspec.json.decode(message.value)["data"]["name"] == "last"
+    with pytest.raises(Invalid):
+        ACCEPTOR.events(b'{"type": "event", "name": "", "name": "last"}', ARRIVAL)
+
+
 def test_nul_of_a_page_never_reaches_kafka() -> None:
     event = {"type": "error", "message": "a\x00b", "tags": {"\x00": "\x00"}}
     (message,) = ACCEPTOR.event_batch(encode({"events": [event]}), ARRIVAL).messages
