@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,9 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from services.ingest.items import NESTING_MAX
 
 _TAGS_MAX = 64
-_LEVELS_MAX = NESTING_MAX - 4  # what a contract puts around a value is left to it
+_ATTRIBUTES_MAX = 128  # the SDKs' own default
+_PARTS_MAX = 1_000  # of all attributes together, lists' and maps' included
+_LEVELS_MAX = NESTING_MAX - 3  # what a contract puts around a value is left to it
 _NANOSECONDS = 1_000_000_000
 
 
@@ -48,12 +51,20 @@ def origin_of(resource: Resource) -> Origin:
 
 
 def values(attributes: Iterable[KeyValue]) -> dict[str, Any]:
-    """Attributes by name, as JSON can hold them."""
-    return {_clean(item.key): plain(item.value) for item in attributes}
+    """Attributes by name, as JSON can hold them; the first 128, which is where SDKs stop too."""
+    parts_left = [_PARTS_MAX]
+    return {_clean(item.key): _plain(item.value, parts_left) for item in islice(attributes, _ATTRIBUTES_MAX)}
 
 
-def plain(value: AnyValue, levels: int = _LEVELS_MAX) -> Any:
-    """A value as JSON can hold it; None for what is nested too deeply, and for numbers that are none."""
+def plain(value: AnyValue) -> Any:
+    """A value as JSON can hold it; None for numbers that are none, and for what is too deep or too much."""
+    return _plain(value, [_PARTS_MAX])
+
+
+def _plain(value: AnyValue, parts_left: list[int], levels: int = _LEVELS_MAX) -> Any:
+    parts_left[0] -= 1
+    if not levels or parts_left[0] < 0:
+        return None
     kind = value.WhichOneof("value")
     match kind:
         case "string_value":
@@ -64,10 +75,12 @@ def plain(value: AnyValue, levels: int = _LEVELS_MAX) -> Any:
             return value.double_value if math.isfinite(value.double_value) else None
         case "bytes_value":
             return value.bytes_value.hex() if isinstance(value.bytes_value, bytes) else value.bytes_value
-        case "array_value" if levels:
-            return [plain(item, levels - 1) for item in value.array_value.values]
-        case "kvlist_value" if levels:
-            return {_clean(item.key): plain(item.value, levels - 1) for item in value.kvlist_value.values}
+        case "array_value":
+            some = islice(value.array_value.values, max(parts_left[0], 0))
+            return [_plain(item, parts_left, levels - 1) for item in some]
+        case "kvlist_value":
+            pairs = islice(value.kvlist_value.values, max(parts_left[0], 0))
+            return {_clean(item.key): _plain(item.value, parts_left, levels - 1) for item in pairs}
     return None
 
 

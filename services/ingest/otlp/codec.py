@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 from fastapi import Request, Response
@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 from msgspec import Struct
 
 from services.ingest.items import clean
-from shared.errors import Malformed, RequestError, UnsupportedMedia
+from shared.errors import Malformed, RequestError, TooLarge, UnsupportedMedia
 
 R = TypeVar("R", bound=Message)
 
@@ -27,6 +27,8 @@ class Signal(NamedTuple, Generic[R]):
     """One kind of telemetry: how its requests are read, and its answers written."""
 
     name: str
+    #: The fields that lead from a request to its items: resources, scopes, items, and what an item holds many of.
+    path: tuple[str, ...]
     request: type[R]
     #: The same in JSON: of a type from `json_form`, with the same attributes.
     json: msgspec.json.Decoder[Struct]
@@ -47,6 +49,8 @@ _CODES = {
     HTTPStatus.SERVICE_UNAVAILABLE: 14,  # UNAVAILABLE
 }
 _UNKNOWN = 2
+#: Of one request; exporters send 512 items at a time unless they are told otherwise.
+PARTS_MAX = 20_000
 
 
 def encoding_of(request: Request) -> Encoding:
@@ -61,13 +65,17 @@ def encoding_of(request: Request) -> Encoding:
 
 
 def decode(signal: Signal[R], body: bytes, encoding: Encoding) -> R:
-    """The request. Raises Malformed (400)."""
+    """The request. Raises Malformed (400), TooLarge (413) above PARTS_MAX parts, which may have two bytes each."""
     try:
         if encoding is Encoding.PROTOBUF:
-            return signal.request.FromString(body)
-        return cast(R, signal.json.decode(clean(body)))
+            request = signal.request.FromString(body)
+        else:
+            request = cast(R, signal.json.decode(clean(body)))
     except (DecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The body is no Export{signal.name}ServiceRequest: {error}.") from error
+    if _parts(request, signal.path, PARTS_MAX) > PARTS_MAX:
+        raise TooLarge(f"The request has more than {PARTS_MAX} resources, scopes and items.")
+    return request
 
 
 def answer(signal: Signal[R], encoding: Encoding, *, rejected: int, reason: str) -> Response:
@@ -82,6 +90,22 @@ def answer(signal: Signal[R], encoding: Encoding, *, rejected: int, reason: str)
     name = head + "".join(part.title() for part in tail)
     partial = {"partialSuccess": {name: str(rejected), "errorMessage": reason}} if rejected else {}
     return Response(msgspec.json.encode(partial), media_type=encoding)
+
+
+def _parts(holder: Any, path: tuple[str, ...], parts_max: int) -> int:
+    """How many parts there are along a path, counted no further than just above `parts_max`."""
+    if path[0] == "data_points":  # of whatever instrument a metric is
+        kind = holder.WhichOneof("data")
+        items = () if kind is None else getattr(holder, kind).data_points
+    else:
+        items = getattr(holder, path[0])
+    total = len(items)
+    if len(path) > 1:
+        for item in items:
+            if total > parts_max:
+                break
+            total += _parts(item, path[1:], parts_max - total)
+    return total
 
 
 def refusal(error: RequestError, encoding: Encoding) -> Response:

@@ -31,6 +31,7 @@ from shared.http import shown_key
 
 LOGS = Signal(
     "Logs",
+    ("resource_logs", "scope_logs", "log_records"),
     logs_proto.ExportLogsServiceRequest,
     msgspec.json.Decoder(json_form.LogsRequest, strict=False),
     logs_proto.ExportLogsServiceResponse,
@@ -38,6 +39,7 @@ LOGS = Signal(
 )
 METRICS = Signal(
     "Metrics",
+    ("resource_metrics", "scope_metrics", "metrics", "data_points"),
     metrics_proto.ExportMetricsServiceRequest,
     msgspec.json.Decoder(json_form.MetricsRequest, strict=False),
     metrics_proto.ExportMetricsServiceResponse,
@@ -45,14 +47,12 @@ METRICS = Signal(
 )
 TRACES = Signal(
     "Trace",
+    ("resource_spans", "scope_spans", "spans", "events"),
     trace_proto.ExportTraceServiceRequest,
     msgspec.json.Decoder(json_form.TraceRequest, strict=False),
     trace_proto.ExportTraceServiceResponse,
     "rejected_spans",
 )
-#: Of one request; exporters send 512 at a time unless they are told otherwise.
-_EVENTS_MAX = 10_000
-
 _DOCUMENT: dict[str, Any] = {
     "responses": {
         200: {"description": "Taken; `partial_success` says what was not."},
@@ -61,7 +61,7 @@ _DOCUMENT: dict[str, Any] = {
         403: {"description": "A page of an origin that the key's project does not allow."},
         405: {"description": "The method is not POST."},
         408: {"description": "The head or the body did not arrive in time."},
-        413: {"description": "The body is over its limit."},
+        413: {"description": "The body, or the number of its parts, is over its limit."},
         415: {"description": "An unknown Content-Type or Content-Encoding."},
         429: {"description": "The key has sent more than its limit; come back after Retry-After."},
         431: {"description": "The head has too many fields, or too many bytes."},
@@ -119,9 +119,6 @@ def _sort(found: Iterable[Found]) -> _Sorted:
         elif isinstance(item, Unusable):
             metrics.ITEMS_REJECTED.labels(Flaw.SCHEMA).inc()
             rejected.append(str(item))
-        elif len(events) >= _EVENTS_MAX:
-            metrics.ITEMS_REJECTED.labels(Flaw.SIZE).inc()
-            rejected.append(f"one request may hold {_EVENTS_MAX}")
         else:
             events.append(item)
     return _Sorted(events, filtered, rejected)

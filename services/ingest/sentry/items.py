@@ -52,6 +52,10 @@ _REPORT_FIELDS = {
 _CHECK_IN_FIELDS = ("monitor_slug", "status", "duration", "check_in_id")
 
 
+#: Of one envelope: a full container of spans, each with every vital, is below it.
+EVENTS_MAX = 10_000
+
+
 class Sender(NamedTuple):
     """What is known of an item besides itself."""
 
@@ -74,6 +78,9 @@ def read(envelope: Envelope, *, user_agent: str) -> Read:
     events: list[AnyEvent] = []
     flaws = [Flaw.JSON] * envelope.broken
     for item in envelope.items:
+        if len(events) >= EVENTS_MAX:
+            flaws.append(Flaw.SIZE)
+            continue
         reader = _READERS.get(item.type)
         if reader is None:
             type = item.type if item.type in _NO_PLACE else "other"

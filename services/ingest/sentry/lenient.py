@@ -18,7 +18,8 @@ from shared.errors import Malformed
 T = TypeVar("T")
 
 _TAGS_MAX = 64
-_PRUNED = "[nested too deeply]"
+_PRUNED = "[left out]"
+_PARTS_MAX = 5_000  # of one value: a frame's variables, a breadcrumb's data, a context
 
 
 def decode(payload: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -118,13 +119,20 @@ def labelled(labels: Mapping[str, str], **more: str) -> dict[str, str]:
     return dict(list({**{name: item for name, item in more.items() if item}, **labels}.items())[:_TAGS_MAX])
 
 
-def bounded(value: Any, levels: int = NESTING_MAX - 4) -> Any:
-    """A free-form value, with what is nested deeper than a consumer reads replaced by a note.
+def bounded(value: Any) -> Any:
+    """A free-form value of no more depth and parts than a consumer reads; a note stands for what was left out.
 
     The levels that a contract puts around it, four at most, are left to it.
     """
-    if isinstance(value, dict):
-        return {name: bounded(item, levels - 1) for name, item in value.items()} if levels else _PRUNED
-    if isinstance(value, list):
-        return [bounded(item, levels - 1) for item in value] if levels else _PRUNED
+    return _bounded(value, NESTING_MAX - 4, [_PARTS_MAX])
+
+
+def _bounded(value: Any, levels: int, parts_left: list[int]) -> Any:
+    if isinstance(value, dict | list):
+        parts_left[0] -= len(value)
+        if not levels or parts_left[0] < 0:
+            return _PRUNED
+        if isinstance(value, dict):
+            return {name: _bounded(item, levels - 1, parts_left) for name, item in value.items()}
+        return [_bounded(item, levels - 1, parts_left) for item in value]
     return value

@@ -30,6 +30,7 @@ _UNITS = {"millisecond": "ms", "second": "s", "none": "", "byte": "B", "percent"
 #: What newer SDKs call a page or a navigation whose route they do not know.
 _UNNAMED = ("Pageload", "Navigation", "")
 _MEASUREMENTS_MAX = 50
+_CONTAINED_MAX = 1_000  # what SDKs put into one container at most
 _LCP_PLAUSIBLE_MS_MAX = 60_000  # the SDKs' own bound: a longer one is a page in the background
 
 
@@ -119,38 +120,54 @@ def of_span(span: Mapping[str, Any], *, user_agent: str) -> Iterator[Metric]:
 
 def of_spans(spans: list[Any], *, user_agent: str) -> Iterator[Metric]:
     """The metrics of a container of spans: vitals of any span, and the duration of those that are transactions."""
-    found = [item for item in spans if isinstance(item, dict)]
+    found = [item for item in spans[:_CONTAINED_MAX] if isinstance(item, dict)]
     pages = {
         text(span.get("span_id")): page for span in found if span.get("is_segment") and (page := _page(span))
     }
     for span in found:
+        is_segment = span.get("is_segment") is True
+        vitals = [name for name in mapping(span.get("attributes")) if _is_vital(name)]
+        if not is_segment and not vitals:
+            continue  # as most are
         attributes = _plain(span)
-        segment = text(attributes.get("sentry.segment.id"))
-        op = text(attributes.get("sentry.op"), 200)
-        origin = _Origin(
-            identity=(text(span.get("trace_id")), text(span.get("span_id"))),
-            pageload=text(attributes.get("sentry.pageload.span_id")) or segment,
-            page=pages.get(segment) or _page(span),
-            timestamp=lenient.instant(span.get("end_timestamp")),
-            url=text(attributes.get("url.full")),
-            release=text(attributes.get("sentry.release"), 200),
-            environment=text(attributes.get("sentry.environment"), 64),
-            device=device_of(text(attributes.get("user_agent.original")) or user_agent),
-            tags={"op": op} if op else {},
-            navigation_type=text(attributes.get("browser.navigation.type"), 32),
-        )
-        if span.get("is_segment") is True:
+        origin = _origin_of_span(span, attributes, pages, user_agent)
+        if is_segment:
             yield from _duration(origin, span.get("start_timestamp"), span.get("end_timestamp"))
-        for name, value in attributes.items():
+        for name in vitals:
             vital = name.removeprefix(_ATTRIBUTE).removesuffix(_VALUE)
-            if name.startswith(_ATTRIBUTE) and name.endswith(_VALUE) and vital in _VITALS:
-                about = _about(attributes, f"{_ATTRIBUTE}{vital}.")
-                yield from _vital(origin, vital, value, about)
+            yield from _vital(origin, vital, attributes[name], _about(attributes, f"{_ATTRIBUTE}{vital}."))
+
+
+def _is_vital(name: str) -> bool:
+    return (
+        name.startswith(_ATTRIBUTE)
+        and name.endswith(_VALUE)
+        and name.removeprefix(_ATTRIBUTE).removesuffix(_VALUE) in _VITALS
+    )
+
+
+def _origin_of_span(
+    span: Mapping[str, Any], attributes: Mapping[str, Any], pages: Mapping[str, str], user_agent: str
+) -> _Origin:
+    segment = text(attributes.get("sentry.segment.id"))
+    op = text(attributes.get("sentry.op"), 200)
+    return _Origin(
+        identity=(text(span.get("trace_id")), text(span.get("span_id"))),
+        pageload=text(attributes.get("sentry.pageload.span_id")) or segment,
+        page=pages.get(segment) or _page(span),
+        timestamp=lenient.instant(span.get("end_timestamp")),
+        url=text(attributes.get("url.full")),
+        release=text(attributes.get("sentry.release"), 200),
+        environment=text(attributes.get("sentry.environment"), 64),
+        device=device_of(text(attributes.get("user_agent.original")) or user_agent),
+        tags={"op": op} if op else {},
+        navigation_type=text(attributes.get("browser.navigation.type"), 32),
+    )
 
 
 def of_metrics(metrics: list[Any]) -> Iterator[Metric]:
     """The metrics of a container of `trace_metric`: each is one sample, whatever its kind."""
-    for item in mappings(metrics):
+    for item in mappings(metrics[:_CONTAINED_MAX]):
         attributes = _plain(item)
         value, name = lenient.number(item.get("value")), text(item.get("name"), 200)
         if value is None or not name:

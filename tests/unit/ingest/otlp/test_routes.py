@@ -152,6 +152,26 @@ async def test_over_its_limit_a_key_is_told_how_much_was_taken_and_then_to_come_
     assert len(publisher.messages) == 1
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_millions_of_empty_parts_are_refused_before_they_are_read(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    items = b"\x12\x00" * 1_000_000  # two bytes each: a field's number and its length
+    scope = b"\x12" + varint(len(items)) + items
+    body = b"\x0a" + varint(len(scope)) + scope
+    assert "more than" in refused(await http.post(path, headers=PROTOBUF, content=body), 413, 8)
+    resources = b"\x0a\x00" * 1_000_000
+    refused(await http.post(path, headers=PROTOBUF, content=resources), 413, 8)
+
+
+def varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])
+
+
 async def test_a_partial_success_in_protobuf(http: httpx.AsyncClient) -> None:
     from google.protobuf import json_format
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest

@@ -184,8 +184,22 @@ def test_attributes_of_every_kind_are_kept_as_json_can_hold_them(encoding: Encod
         True,
         None,
     )
-    assert str(about["deep"]).count("[") == 28
+    assert str(about["deep"]).count("[") == 29
     assert about["raw"] == ("01ff" if encoding is Encoding.PROTOBUF else "Af8=")
+
+
+def test_attributes_beyond_all_measure_are_left_out() -> None:
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add()
+    record.attributes.add(key="exception.type").value.string_value = "E"
+    wide = record.attributes.add(key="wide").value
+    for _ in range(100_000):
+        wide.array_value.values.add(int_value=1)
+    for number in range(1_000):
+        record.attributes.add(key=str(number)).value.int_value = number
+    [found] = translate(LOGS, request.SerializeToString(), Encoding.PROTOBUF)
+    assert len(found.contexts["attributes"]) == 127
+    assert len(found.contexts["attributes"]["wide"]) < 1_000
 
 
 def json_of(request: Message) -> bytes:
