@@ -5,8 +5,8 @@
     HANDOVER   the replay is about to end: records wait in memory, for milliseconds, until Kafka has all before them
 
 One failure or missed deadline of a lane moves everything that is not acknowledged, in order, to the spool. So records
-with one key keep their order, across the outage too; some of them may be on Kafka twice, in which case the first of
-each is in order.
+with one key that one process takes keep their order, across the outage too; some of them may be on Kafka twice, in
+which case the first of each is in order. Several processes have a spool each, and no order between them.
 """
 
 import asyncio

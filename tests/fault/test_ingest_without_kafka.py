@@ -97,10 +97,12 @@ async def is_live(url: str) -> bool:
     )
 
 
-async def all_there(site: Site, traffic: Traffic) -> OnKafka:
+async def all_there(site: Site, traffic: Traffic, *, ordered: bool = True) -> OnKafka:
     found = await on_kafka(site.bootstrap)
     assert found.lacks(traffic) == []
-    assert found.disordered() == []
+    if ordered:
+        pages = {answer.page for answer in traffic.answers}
+        assert [page for page in found.disordered() if page in pages] == []
     return found
 
 
@@ -174,7 +176,8 @@ async def test_ingest_killed_while_kafka_is_away_loses_nothing(
         assert ingest.stop() == 0
     finally:
         ingest.__exit__()
-    await all_there(site, Traffic([*first.answers, *second.answers]))
+    # Two workers have a spool each, and a visitor's connections may be with both.
+    await all_there(site, Traffic([*first.answers, *second.answers]), ordered=workers == 1)
     assert not await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
 
 
