@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs_proto
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics_proto
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace_proto
 
-from services.ingest import messages, metrics
+from services.ingest import accounts, messages, metrics
 from services.ingest.accept import RECORD_BYTES_MAX
 from services.ingest.admission import admit, category_of
 from services.ingest.items import Flaw
@@ -132,7 +132,9 @@ async def _publish(publisher: Publisher, found: _Sorted, arrival: Arrival) -> li
     if limited:
         category = category_of(found.events[-1])
         if not admitted:
-            raise arrival.rates.refusal(category)
+            refusal = arrival.rates.refusal(category)
+            refusal.counted = True  # item by item
+            raise refusal
         rejected += [arrival.rates.reason(category).rstrip(".")] * limited
     drafts: list[Draft] = []
     for event in admitted:
@@ -146,10 +148,11 @@ async def _publish(publisher: Publisher, found: _Sorted, arrival: Arrival) -> li
         try:
             await publisher.publish([draft.message for draft in drafts])
         except PublishError as error:
-            raise Unavailable(
+            unavailable = Unavailable(
                 "Neither Kafka nor the spool took all of it; some may be stored.",
                 retry_after_s=retry_after_s(),
-            ) from error
+            )
+            raise accounts.unavailable(unavailable, len(drafts)) from error
     for draft in drafts:
         metrics.ITEMS_ACCEPTED.labels(draft.message.topic.name).inc()
     return rejected

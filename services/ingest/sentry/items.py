@@ -52,6 +52,7 @@ _REPORT_FIELDS = {
 _CHECK_IN_FIELDS = ("monitor_slug", "status", "duration", "check_in_id")
 
 
+_WHOLE_BYTES_MAX = 1_048_576  # Sentry's own limit; of larger events only the core is worth looking through
 #: Of one envelope: a full container of spans, each with every vital, is below it.
 EVENTS_MAX = 10_000
 
@@ -107,7 +108,8 @@ def stored(payload: bytes, *, user_agent: str) -> tuple[str, Read]:
 def _event(item: Item, sender: Sender) -> Iterable[AnyEvent]:
     event = lenient.decode(bytes(item.payload), errors.PAYLOAD)
     id = sender.event_id or event_id(event.event_id)
-    yield errors.error_of(event, id=id or None, user_agent=sender.user_agent)
+    error = errors.error_of(event, id=id or None, user_agent=sender.user_agent)
+    yield errors.slimmed(error) if len(item.payload) > _WHOLE_BYTES_MAX else error
 
 
 def _transaction(item: Item, sender: Sender) -> Iterable[AnyEvent]:

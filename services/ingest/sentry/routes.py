@@ -16,7 +16,7 @@ from services.ingest.admission import admit
 from services.ingest.items import Flaw, FlawedItem
 from services.ingest.messages import Arrival, Draft
 from services.ingest.publisher import Publisher
-from services.ingest.rates import Category, RateLimited
+from services.ingest.rates import Category
 from services.ingest.receive import Dialect, Receiver
 from services.ingest.sentry import auth, envelope, errors, items, limits, store
 from services.ingest.sentry.envelope import Envelope
@@ -148,9 +148,13 @@ def _answer(event_id: str, arrival: Arrival) -> Response:
 
 
 def _refusal(error: RequestError) -> Response:
-    """A problem, and what SDKs log of one. A limit of the whole key is one of every category."""
+    """A problem, and what SDKs log of one.
+
+    SDKs send nothing twice, so what comes before the time is over is lost too; but they obey the header in whatever
+    answer it is, and count what they keep to themselves, instead of knocking at a door that is shut.
+    """
     response = problem(error)
-    if isinstance(error, RateLimited) and error.retry_after_s is not None:
+    if error.retry_after_s is not None:
         response.headers[limits.HEADER] = limits.header({Category.REQUEST: error.retry_after_s})
     response.headers["X-Sentry-Error"] = error.detail.encode("ascii", "replace").decode().replace("\n", " ")
     return response

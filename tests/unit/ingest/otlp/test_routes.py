@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from prometheus_client import REGISTRY
 
 from services.ingest.rates import Category
+from shared.metrics import hand_over
 from tests.unit.ingest.doubles import PUBLIC, MemoryPublisher, client
 from tests.unit.ingest.otlp.test_translate import FOLDER, request_of
 
@@ -122,6 +123,41 @@ async def test_when_nothing_can_be_stored_the_exporter_is_to_come_back(
     response = await http.post("/v1/traces", headers=headers, content=recorded("/v1/traces", suffix))
     refused(response, 503, 14)
     assert 1 <= int(response.headers["retry-after"]) <= 5
+
+
+async def test_every_item_is_counted_once(publisher: MemoryPublisher) -> None:
+    """sent = accepted + rejected + limited + filtered + dropped + unavailable, over requests of every fate."""
+    points = [*POINTS, {"asDouble": 1e300}, {"flags": 1}, {"asDouble": 3}]
+    body = request_of({"name": "depth", "gauge": {"dataPoints": points}})
+    async with client(publisher, rate_limits_per_minute={Category.METRIC: 2}) as http:
+        before = accounts()
+        statuses = [
+            (await http.post("/v1/metrics", headers=JSON, content=body)).status_code for _ in range(2)
+        ]
+    async with client(publisher) as http:
+        publisher.away = True
+        statuses.append((await http.post("/v1/metrics", headers=JSON, content=body)).status_code)
+    assert statuses == [200, 429, 503]
+    counted = {name: now - before.get(name, 0) for name, now in accounts().items()}
+    assert {name: count for name, count in counted.items() if count} == {
+        "accepted": 2,
+        "rejected": 3,
+        "filtered": 3,
+        "limited": 1 + 3,
+        "unavailable": 3,
+    }
+
+
+def accounts() -> dict[str, float]:
+    """What became of items so far, whatever the labels."""
+    hand_over()
+    found: dict[str, float] = {}
+    for family in REGISTRY.collect():
+        for sample in family.samples:
+            name = sample.name.removeprefix("signalbox_ingest_items_")
+            if name != sample.name and name.endswith("_total"):
+                found[name.removesuffix("_total")] = found.get(name.removesuffix("_total"), 0) + sample.value
+    return found
 
 
 async def test_what_cannot_be_a_metric_is_a_partial_success(

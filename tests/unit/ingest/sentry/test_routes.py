@@ -1,10 +1,11 @@
 """The Sentry protocol over HTTP: keys, encodings, answers and limits, as SDKs need them."""
 
+import asyncio
 import base64
 import gzip
 import json
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import brotli
@@ -14,6 +15,7 @@ import pytest
 import zstandard
 from prometheus_client import REGISTRY
 
+from services.ingest.publisher import Durability, Message
 from services.ingest.rates import Category
 from tests.unit.ingest.doubles import PUBLIC, SECRET, MemoryPublisher, client
 from tests.unit.ingest.sentry.recordings import NAMES, recorded
@@ -197,6 +199,27 @@ async def test_a_key_over_its_requests_is_answered_429_for_every_category(publis
         await http.post(ENVELOPE, params=KEY, content=envelope(("event", EVENT)))
         refused = await http.post(ENVELOPE, params=KEY, content=envelope(("event", EVENT)))
     assert refused.status_code == 429
+    assert refused.headers["x-sentry-rate-limits"] == f"{refused.headers['retry-after']}::key"
+
+
+async def test_while_too_much_is_in_work_clients_are_asked_to_wait(publisher: MemoryPublisher) -> None:
+    class Slow(MemoryPublisher):
+        reached, released = asyncio.Event(), asyncio.Event()
+
+        async def offer(self, messages: Sequence[Message]) -> Durability | None:
+            self.reached.set()
+            await self.released.wait()
+            return await super().offer(messages)
+
+    slow = Slow()
+    body = recorded("node-11-exception")
+    async with client(slow, key="", in_flight_bytes_max=2_000) as http:
+        waiting = asyncio.create_task(http.post(ENVELOPE, params=KEY, content=body))
+        await slow.reached.wait()
+        refused = await http.post(ENVELOPE, params=KEY, content=body)
+        slow.released.set()
+        assert (await waiting).status_code == 200
+    assert refused.status_code == 503
     assert refused.headers["x-sentry-rate-limits"] == f"{refused.headers['retry-after']}::key"
 
 
