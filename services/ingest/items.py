@@ -83,11 +83,13 @@ class Reader(Generic[T]):
         _require_utf8(text)
         if _may_be_unstorable(text):
             text = _UNSTORABLE.sub(lambda match: _MARK if match[1] else match[0], text)
+        if text[:1] == b"{" and b"\n" not in text:
+            return self._one_by_one([text], items_max, alone=not lines)
         if lines or _is_lines(text):
             return self._one_by_one([line for line in text.split(b"\n") if line.strip()], items_max)
         if text.lstrip()[:1] == b"[":
             return self.read_array(text, items_max=items_max)
-        return self._one_by_one([text], items_max)._replace(alone=True)
+        return self._one_by_one([text], items_max, alone=True)
 
     def read_array(self, text: bytes, *, items_max: int) -> Items[T]:
         """The same for a JSON array: all at once, and item by item only when something is wrong with one."""
@@ -108,7 +110,9 @@ class Reader(Generic[T]):
         except (msgspec.DecodeError, RecursionError) as error:
             raise _malformed(error) from error
 
-    def _one_by_one(self, texts: Sequence[bytes | msgspec.Raw], items_max: int) -> Items[T]:
+    def _one_by_one(
+        self, texts: Sequence[bytes | msgspec.Raw], items_max: int, *, alone: bool = False
+    ) -> Items[T]:
         _require_few(len(texts), items_max)
         good: list[tuple[int, T]] = []
         bad: list[Rejection] = []
@@ -117,7 +121,7 @@ class Reader(Generic[T]):
                 good.append((index, self._read_item(text)))
             except FlawedItem as error:
                 bad.append(Rejection(index, error.flaw, error.reason))
-        return Items(good, bad, alone=False)
+        return Items(good, bad, alone)
 
     def _read_item(self, text: bytes | msgspec.Raw) -> T:
         if memoryview(text).nbytes > ITEM_BYTES_MAX:

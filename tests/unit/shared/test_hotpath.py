@@ -1,11 +1,14 @@
 """Hot routes: what they answer, what they leave to FastAPI, and that FastAPI gets it whole."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import h11
 import httpx
 import pytest
+import uvicorn
 from fastapi import Request, Response
 from starlette.types import Message, Scope
 
@@ -125,6 +128,82 @@ async def test_a_slow_body_is_waited_for_by_fastapi(app: HotApp, monkeypatch: py
 
     assert await request(app, receive, 4) == ("fastapi", b"SLOW")
     assert begun.is_set()
+
+
+@pytest.fixture
+async def address(app: HotApp) -> AsyncIterator[tuple[str, int]]:
+    """Where uvicorn serves the app."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield listener.getsockname()
+        server.should_exit = True
+        await serving
+
+
+async def exchange(
+    address: tuple[str, int], sent: bytes, answers: int
+) -> list[tuple[int, dict[str, str], bytes]]:
+    """The answers to requests that are sent at once on one connection, which is then closed."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(sent)
+    parser, got = h11.Connection(h11.CLIENT), []
+    for _ in range(answers):
+        parser.send(h11.Request(method="POST", target="/upper", headers=[("host", "x")]))
+        parser.send(h11.EndOfMessage())
+        status, headers, body = 0, {}, b""
+        while not isinstance(event := parser.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                parser.receive_data(await reader.read(65_536))
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                headers = {name.decode(): value.decode() for name, value in event.headers}
+            elif isinstance(event, h11.Data):
+                body += event.data
+        got.append((status, headers, bytes(body)))
+        if parser.our_state is h11.DONE:
+            parser.start_next_cycle()
+    writer.close()
+    await writer.wait_closed()
+    return got
+
+
+async def test_pipelined_requests_are_answered_in_turn_by_both_ways(address: tuple[str, int]) -> None:
+    bodies = [b"one", b"?two", b"three", b"defect", b"?five", b"six"]
+    requests = b"".join(
+        b"POST /upper HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        for body in bodies
+    )
+    answers = await exchange(address, requests, len(bodies))
+    assert [status for status, _, _ in answers] == [200, 200, 200, 500, 200, 200]
+    assert [body for status, _, body in answers if status == 200] == [
+        b"ONE",
+        b"?TWO",
+        b"THREE",
+        b"?FIVE",
+        b"SIX",
+    ]
+    assert [headers.get("x-by") for _, headers, _ in answers] == [
+        "hot",
+        "fastapi",
+        "hot",
+        None,
+        "fastapi",
+        "hot",
+    ]
+    assert all("date" in headers for _, headers, _ in answers)
+
+
+async def test_a_connection_is_closed_when_the_client_wants_that(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"POST /upper HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nend")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" in answer
+    assert answer.endswith(b"END")
+    writer.close()
 
 
 async def test_both_ways_are_counted_as_one_route(client: httpx.AsyncClient) -> None:
