@@ -53,10 +53,7 @@ class Draft(NamedTuple):
 
 def of_event(event: AnyEvent, arrival: Arrival, *, sent_at: datetime | None = None) -> Draft:
     """An envelope around what the producer sent, scrubbed; `sent_at` is the producer's clock when it sent it."""
-    if arrival.scrubber.suspects(_ENCODER.encode(event)):
-        event = arrival.scrubber.event(event)
     id = event.id or ids.new_id()
-    topic, subject = _place(event)
     envelope = Envelope(
         id=id,
         project=arrival.project,
@@ -65,7 +62,12 @@ def of_event(event: AnyEvent, arrival: Arrival, *, sent_at: datetime | None = No
         occurred_at=occurred_at(event.timestamp, sent_at=sent_at, received_at=arrival.received_at),
         data=event,
     )
-    return _draft(id, topic, f"{arrival.project}|{subject}", envelope, arrival)
+    value = _ENCODER.encode(envelope)
+    if arrival.scrubber.suspects(value):
+        event = arrival.scrubber.event(event)
+        value = _ENCODER.encode(msgspec.structs.replace(envelope, data=event))
+    topic, subject = _place(event)
+    return _draft(id, topic, f"{arrival.project}|{subject}", value, arrival)
 
 
 def of_job(job: JobSubmission, arrival: Arrival, *, id: str) -> Draft:
@@ -80,7 +82,7 @@ def of_job(job: JobSubmission, arrival: Arrival, *, id: str) -> Draft:
         max_attempts=job.max_attempts,
         project=arrival.project,
     )
-    return _draft(id, JOB_REQUESTS, id, request, arrival)
+    return _draft(id, JOB_REQUESTS, id, _ENCODER.encode(request), arrival)
 
 
 def of_change(change: Change, arrival: Arrival) -> Draft:
@@ -95,7 +97,7 @@ def of_change(change: Change, arrival: Arrival) -> Draft:
         requested_at=arrival.received_at,
     )
     key = change.entity or change.pattern or change.tags[0]
-    return _draft(id, INVALIDATIONS, key, invalidation, arrival)
+    return _draft(id, INVALIDATIONS, key, _ENCODER.encode(invalidation), arrival)
 
 
 def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, received_at: datetime) -> datetime:
@@ -129,9 +131,9 @@ def _place(event: AnyEvent) -> tuple[Topic, str]:
             return EVENTS, event.name
 
 
-def _draft(id: str, topic: Topic, key: str, value: msgspec.Struct, arrival: Arrival) -> Draft:
+def _draft(id: str, topic: Topic, key: str, value: bytes, arrival: Arrival) -> Draft:
     record_headers = _HEADERS[topic.name].of(id=id, traceparent=arrival.traceparent)
-    return Draft(id, Message(topic, key.encode(), _ENCODER.encode(value), record_headers))
+    return Draft(id, Message(topic, key.encode(), value, record_headers))
 
 
 _HEADERS = {
