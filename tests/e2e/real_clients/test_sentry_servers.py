@@ -61,7 +61,9 @@ async def test_python(stack: RunningStack, dsn: dict[str, str], jobs_url: str) -
     grouped = (await by_id(stack, ERRORS, ids["fingerprint"])).data
     assert (grouped.fingerprint, grouped.level) == (["checkout", "timeout"], "fatal")
 
-    [duration] = await matching(stack, METRICS, lambda record: record.key == b"1|/items/{id}")
+    [duration] = await matching(
+        stack, METRICS, lambda record: b'"release":"booking-api@4.12.0"' in record.value
+    )
     assert (duration.data.name, duration.data.unit, duration.data.tags["op"]) == (
         "transaction.duration",
         "ms",
