@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from services.ingest import metrics
 from services.ingest.app import create_app
 from services.ingest.messages import Arrival
 from services.ingest.publisher import Durability, Message
@@ -45,7 +46,10 @@ class MemoryPublisher:
         return self.durability
 
     async def offer(self, messages: Sequence[Message]) -> Durability | None:
-        return None if self.away else await self.publish(messages)
+        if self.away:
+            metrics.DROPPED.labels("full").inc(len(messages))  # as the real one does
+            return None
+        return await self.publish(messages)
 
     async def check(self) -> str:
         if self.away:

@@ -15,6 +15,7 @@ from shared import metrics
 from tests.unit.ingest.doubles import PUBLIC, SECRET, MemoryPublisher, client
 
 OUTCOMES = ("accepted", "rejected", "limited", "filtered", "unavailable")
+DROPPED = "signalbox_ingest_dropped"
 LIMITS = {Category.ERROR: 5, Category.METRIC: 3, Category.JOB: 2}
 
 ITEMS: list[Any] = [
@@ -38,7 +39,7 @@ lists = st.lists(st.sampled_from(range(len(ITEMS))), min_size=1, max_size=12)
 def accounts() -> dict[str, float]:
     """What every outcome stands at."""
     metrics.hand_over()
-    totals = dict.fromkeys(OUTCOMES, 0.0)
+    totals = dict.fromkeys((*OUTCOMES, DROPPED), 0.0)
     for family in REGISTRY.collect():
         outcome = family.name.removeprefix("signalbox_ingest_items_")
         if outcome in totals:
@@ -55,7 +56,7 @@ def moved(before: dict[str, float]) -> dict[str, int]:
 def test_every_item_is_counted_once(requests: list[tuple[str, list[int], bool]]) -> None:
     async def send() -> None:
         publisher = MemoryPublisher()
-        async with client(publisher, rate_limits_per_minute=LIMITS) as http:
+        async with client(publisher, rate_limits_per_minute=LIMITS, body_bytes_max=8_000_000) as http:
             for kind, numbers, away in requests:
                 sent = [ITEMS[number] for number in numbers]
                 publisher.away = away
@@ -129,3 +130,47 @@ async def test_requests_can_be_limited_before_their_bodies_are_read() -> None:
             "/v1/jobs", json={"type": "update_statistics"}, headers={"Authorization": f"Bearer {SECRET}"}
         )
     assert (statuses, job.status_code) == ([400, 429], 429)
+
+
+def _one_event(numbers: list[int]) -> bool:
+    """An envelope may hold no more than one."""
+    return sum(SENTRY_ITEMS[number][0] == "event" for number in numbers) <= 1
+
+
+def _envelope(numbers: list[int]) -> bytes:
+    lines = [b"{}"]
+    for number in numbers:
+        kind, payload = SENTRY_ITEMS[number]
+        lines += [json.dumps({"type": kind, "length": len(payload)}).encode(), payload]
+    return b"\n".join(lines)
+
+
+SENTRY_ITEMS: list[tuple[str, bytes]] = [
+    ("event", b'{"exception": {"values": [{"type": "KeyError", "value": "x"}]}}'),
+    ("event", b"not JSON"),
+    ("session", b'{"sid": "1", "status": "ok"}'),
+    ("attachment", b"bytes"),
+    ("profile", b"{}"),
+    ("zzz", b"{}"),
+    ("user_report", b'{"comments": "it broke"}'),
+]
+
+
+@given(
+    st.lists(st.sampled_from(range(len(SENTRY_ITEMS))), min_size=1, max_size=8).filter(_one_event),
+    st.booleans(),
+)
+@settings(max_examples=60)
+def test_every_item_of_an_envelope_is_counted_once(numbers: list[int], away: bool) -> None:
+    """Of those that become one event at most; a transaction becomes as many metrics as it holds."""
+
+    async def send() -> None:
+        publisher = MemoryPublisher()
+        publisher.away = away
+        async with client(publisher, rate_limits_per_minute=LIMITS) as http:
+            before = accounts()
+            answer = await http.post("/api/shop/envelope/", content=_envelope(numbers))
+            assert answer.status_code == 200
+            assert sum(moved(before).values()) == len(numbers), moved(before)
+
+    asyncio.run(send())
