@@ -62,10 +62,13 @@ class Verdict:
     #: Attempts without an answer, by why.
     unanswered: Counter[str] = field(default_factory=Counter)
     unexplained: Counter[str] = field(default_factory=Counter)
-    #: Of answers, in seconds.
-    p50_s: float = 0.0
-    p99_s: float = 0.0
-    max_s: float = 0.0
+    #: Of every answer: when its request was sent, and how long it took, in seconds.
+    answers: list[tuple[float, float]] = field(default_factory=list)
+
+    def quantile_s(self, q: float, since: float = 0.0, until: float = float("inf")) -> float:
+        """How long answers took to what was sent in a stretch of the monotonic clock; 0 when there were none."""
+        took = sorted(took for began, took in self.answers if since <= began < until)
+        return took[min(len(took) - 1, int(q * len(took)))] if took else 0.0
 
     def problems(self) -> list[str]:
         """What breaks a promise, in words; nothing when all are kept."""
@@ -87,7 +90,6 @@ def check(requests: Iterable[Request], stored: Stored, down: Sequence[Down]) -> 
     verdict = Verdict()
     rows = Counter((row.type, row.id) for row in stored.rows)
     sent: set[tuple[EventType, str]] = set()
-    took: list[float] = []
     for request in requests:
         verdict.requests += 1
         verdict.retried += len(request.attempts) > 1
@@ -104,13 +106,12 @@ def check(requests: Iterable[Request], stored: Stored, down: Sequence[Down]) -> 
                 if not _explained(attempt, down):
                     verdict.unexplained[attempt.error] += 1
                 continue
-            took.append(attempt.ended - attempt.began)
+            verdict.answers.append((attempt.began, attempt.ended - attempt.began))
             if not attempt.is_acknowledged:
                 verdict.refusals[f"{request.protocol} {attempt.status}"] += 1
     verdict.invented = [id for type, id in rows if (type, id) not in sent]
     verdict.doubled = sum(count - 1 for count in rows.values())
     _compare_counts(verdict, stored)
-    verdict.p50_s, verdict.p99_s, verdict.max_s = (_quantile(took, q) for q in (0.5, 0.99, 1.0))
     return verdict
 
 
@@ -127,8 +128,3 @@ def _explained(attempt: Attempt, down: Sequence[Down]) -> bool:
     return attempt.error != "timeout" and any(
         attempt.began < stretch.ended and attempt.ended > stretch.began for stretch in down
     )
-
-
-def _quantile(values: list[float], q: float) -> float:
-    values.sort()
-    return values[min(len(values) - 1, int(q * len(values)))] if values else 0.0

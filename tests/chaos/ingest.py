@@ -5,6 +5,7 @@ and compares the history with the database.
 """
 
 import asyncio
+import os
 import random
 import time
 from collections import Counter
@@ -53,6 +54,9 @@ PLANS = (
 class _Course(NamedTuple):
     """How a case went, up to the end of its traffic."""
 
+    #: On the monotonic clock: traffic began, and ingest had recovered from the last fault.
+    began: float
+    recovered_at: float
     sent_for_s: float
     #: Requests that the generator could not begin.
     skipped: int
@@ -93,6 +97,7 @@ def _run(plan: Plan, here: Site, pace: Pace, seed: int, say: Say) -> Case:
         "requests_per_s": round(verdict.requests / course.sent_for_s, 1),
         "requests_skipped": course.skipped,
         **_figures(verdict, watch),
+        **_answer_times(verdict, course),
         "records_on_kafka_twice": after.written - before.written - len(there.rows),
         "crashes": dict(crashed),
     }
@@ -131,10 +136,11 @@ def _hurt(
         for keeper in (here.kafka, here.ingest):
             keeper.release()
     if not watch.wait_until_live(_CAUGHT_UP_WITHIN_S):
-        problems.append(f"ingest had not caught up after {_CAUGHT_UP_WITHIN_S:g} s")
+        problems.append(f"ingest had not caught up after {_CAUGHT_UP_WITHIN_S:g} s of traffic")
+    recovered_at = time.monotonic()
     time.sleep(pace.calm_s)
     sent_for_s = time.monotonic() - began
-    return _Course(sent_for_s, sender.end(), faults, problems)
+    return _Course(began, recovered_at, sent_for_s, sender.end(), faults, problems)
 
 
 def _broken(watch: Watch, crashed: Counter[str]) -> list[str]:
@@ -174,12 +180,31 @@ def _figures(verdict: Verdict, watch: Watch) -> dict[str, Any]:
         "events_uncounted": verdict.uncounted,
         "events_invented": len(verdict.invented),
         "spool_records_max": int(max((sample.spool_records for sample in watch.samples), default=0)),
-        "answer_p50_ms": round(verdict.p50_s * 1e3, 1),
-        "answer_p99_ms": round(verdict.p99_s * 1e3, 1),
-        "answer_max_ms": round(verdict.max_s * 1e3, 1),
         "memory_growth_mib": round(watch.memory_growth_bytes() / 1_048_576, 1),
         "ingest_processes": len(watch.memory),
+        # What the rest depends on: of one core, and how many processes wanted one.
+        "ingest_cpu_share": round(watch.cpu_share(), 2),
+        "machine_load": round(os.getloadavg()[0], 1),
+        "machine_cpus": len(os.sched_getaffinity(0)),
     }
+
+
+def _answer_times(verdict: Verdict, course: _Course) -> dict[str, Any]:
+    """In ms, before the first fault, until ingest had recovered from the last one, and from then on."""
+    hurt_at = course.faults[0].at if course.faults else course.recovered_at
+    stretches = {
+        "before": (course.began, hurt_at),
+        "during": (hurt_at, course.recovered_at),
+        "after": (course.recovered_at, float("inf")),
+    }
+    times: dict[str, Any] = {
+        f"answers_{name}_ms": {
+            label: round(verdict.quantile_s(q, *stretch) * 1e3, 1)
+            for label, q in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+        }
+        for name, stretch in stretches.items()
+    }
+    return {**times, "recovered_after_s": round(course.recovered_at - hurt_at, 1)}
 
 
 def _crashes(here: Site) -> Counter[str]:

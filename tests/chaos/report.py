@@ -87,5 +87,5 @@ class Report:
 
 def _told(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{_told(one)} {name}" for name, one in value.items()) or "none"
+        return ", ".join(f"{name} {_told(one)}" for name, one in value.items()) or "none"
     return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -32,6 +32,8 @@ class Sample:
     spooled: float
     replayed: float
     dropped: float
+    #: Seconds of CPU since its start.
+    cpu_s: float = 0.0
 
     @property
     def is_live(self) -> bool:
@@ -78,6 +80,14 @@ class Watch:
         """The most that a process had above what it had when it was first seen."""
         return max((max(sizes) - sizes[0] for sizes in self.memory.values() if sizes), default=0)
 
+    def cpu_share(self) -> float:
+        """How much of a core ingest had, from the first sample of each process to its last one."""
+        spans: dict[int, list[Sample]] = {}
+        for sample in self.samples:
+            spans.setdefault(sample.pid, []).append(sample)
+        wall_s = sum(span[-1].at - span[0].at for span in spans.values())
+        return sum(span[-1].cpu_s - span[0].cpu_s for span in spans.values()) / wall_s if wall_s else 0.0
+
     def _run(self) -> None:
         measured_at = 0.0
         while not self._stopping.wait(_SAMPLE_S):
@@ -116,6 +126,7 @@ class Watch:
             value("spooled_total"),
             value("replayed_total"),
             value("dropped_total"),
+            values.get("process_cpu_seconds_total", 0.0),
         )
 
 

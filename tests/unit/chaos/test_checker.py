@@ -90,4 +90,5 @@ def test_quantiles_are_of_answers() -> None:
     attempts = [Attempt(began=0.0, ended=number / 100, status=202) for number in range(1, 101)]
     refused = Attempt(began=0.0, ended=9.0, status=0, error="refused")
     verdict = check([request("a", attempts=[refused, *attempts])], stored("a"), [Down(0, 10)])
-    assert (verdict.p50_s, verdict.p99_s, verdict.max_s) == (0.51, 1.0, 1.0)
+    assert [verdict.quantile_s(q) for q in (0.5, 0.99, 1.0)] == [0.51, 1.0, 1.0]
+    assert verdict.quantile_s(0.5, since=1.0) == 0.0
