@@ -82,6 +82,8 @@ class Sender:
         self._buffer: deque[bytes] = deque()
         self._buffer_bytes = 0
         self._tracked = self._accepted = self._rejected = self._dropped = 0
+        #: Of those tracked: left by other processes.
+        self._taken_over = 0
         #: Everything tracked up to here is to be sent without waiting for more.
         self._hurry_to = 0
         #: `time.monotonic()` after which nothing is tried any more; None while open.
@@ -114,8 +116,12 @@ class Sender:
         """Send everything tracked so far; False when some of it still waits after `timeout_s`."""
         with self._state:
             target = self._hurry_to = self._tracked
+            before = self._taken_over
             self._state.notify_all()
-            return self._state.wait_for(lambda: self._settled() >= target, timeout_s)
+            # What others have left on disk is older than what was tracked here, and is sent before it.
+            return self._state.wait_for(
+                lambda: self._settled() >= target + self._taken_over - before, timeout_s
+            )
 
     def close(self, timeout_s: float) -> None:
         """Send what waits, for at most `timeout_s`; the rest is dropped, and counted. Events after it are too."""
@@ -152,6 +158,7 @@ class Sender:
             log.warning("events on disk cannot be read", exc_info=True)
         with self._state:
             self._tracked += found
+            self._taken_over += found
         self._settle(dropped=dropped)
 
     def _is_done(self, batch: list[bytes]) -> bool:
