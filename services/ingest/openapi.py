@@ -24,7 +24,7 @@ Route = dict[str, Any]
 _TYPES = (AnyEvent, JobSubmission, Change, EventBatch, EventsAccepted, OneAccepted, ListAccepted, Problem)
 _SCHEMAS, _COMPONENTS = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
 _EVENT, _JOB, _CHANGE, _EVENT_BATCH, _EVENTS_ACCEPTED, _ONE_ACCEPTED, _LIST_ACCEPTED, _PROBLEM = _SCHEMAS
-_COMPONENTS["EventBatch"]["properties"]["events"] |= {"type": "array", "items": _EVENT}
+_COMPONENTS["EventBatch"]["properties"]["events"] |= {"type": "array", "minItems": 1, "items": _EVENT}
 
 _WHY = {
     400: "Not HTTP, not UTF-8, not JSON, nested too deeply, text with NUL or half a surrogate pair, or not the stream that "

@@ -68,6 +68,33 @@ def test_the_schema_and_the_decoder_agree(
     assert accepted is EVENTS.is_valid(body)
 
 
+BATCHES = Draft202012Validator(schema_of("/error-tracking"))
+batches = st.fixed_dictionaries(
+    {},
+    optional={
+        "events": st.one_of(
+            st.builds(lambda event, changed: [{**event, **changed}], whole, fields),
+            st.just([]),
+            values,
+            whole,
+        ),
+        "sent_at": st.sampled_from([None, "2026-11-23T11:00:00Z", 1.5, []]),
+        "more": values,
+    },
+)
+
+
+@given(st.one_of(batches, values))
+def test_the_schema_and_the_decoder_agree_on_batches(body: Any) -> None:
+    try:
+        ACCEPTOR.event_batch(json.dumps(body).encode(), ARRIVAL)
+    except RequestError:
+        accepted = False
+    else:
+        accepted = True
+    assert accepted is BATCHES.is_valid(body)
+
+
 @pytest.mark.parametrize("path", PRODUCING)
 def test_every_answer_is_documented(path: str) -> None:
     operation = DOCUMENT["paths"][path]["post"]
