@@ -7,7 +7,7 @@ issuers' prefixes and Luhn's sum), passwords in URLs. E-mail and IP addresses ar
 
 Nearly every event has none of this, so `suspects` looks at an event's encoded bytes first, with one automaton for all
 the substrings that matter: half a microsecond for a metric, six for a stack trace of 3 KB. Only what holds one of
-them is looked at with expressions, which cost ten times as much, and only what those find is taken apart.
+them is looked at with expressions, which cost ten times as much, and only what those find is taken apart: a hundred microseconds for 3 KB with a secret.
 """
 
 import re
@@ -123,10 +123,13 @@ class Scrubber:
     def text(self, text: str) -> str:
         """A text without them; the very same object when there were none."""
         lower = text.lower()
-        scrubbed = self._without_pairs(text, lower) if ":" in text or "=" in text else text
-        for guard, pattern, replacement in self._findings:
-            if guard in lower:
-                scrubbed = pattern.sub(replacement, scrubbed)
+        scrubbed = text
+        if self._addresses or self._needles.find_matches_as_indexes(lower.encode(errors="surrogatepass")):
+            if ":" in text or "=" in text:
+                scrubbed = self._without_pairs(text, lower)
+            for guard, pattern, replacement in self._findings:
+                if guard in lower:
+                    scrubbed = pattern.sub(replacement, scrubbed)
         if _LONG_NUMBER_TEXT in lower.translate(_AS_ZERO_TEXT):
             scrubbed = sensitive.CARD.sub(_hide_card, scrubbed)
         return text if scrubbed == text else scrubbed

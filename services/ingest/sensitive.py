@@ -72,11 +72,13 @@ FINDINGS = (
     ),
     Finding(
         "cookie",
-        re.compile(r"""(?i)\b((?:set-)?cookie["']?\s{0,4}:\s{0,4})[^\r\n"']+"""),
+        re.compile(r"""([CcSs](?<!\w.)(?i:ookie|et-cookie)["']?\s{0,4}:\s{0,4})[^\r\n"']+"""),
         rf"\1{FILTERED}",
     ),
-    Finding("bearer", re.compile(r"(?i)\b(bearer)\s{1,4}[\w.~+/=-]{8,}"), rf"\1 {FILTERED}"),
-    Finding("basic", re.compile(r"(?i)\b(basic)\s{1,4}[\w+/]{12,}={0,2}(?![\w+/])"), rf"\1 {FILTERED}"),
+    Finding("bearer", re.compile(r"([Bb](?<!\w.)(?i:earer))\s{1,4}[\w.~+/=-]{8,}"), rf"\1 {FILTERED}"),
+    Finding(
+        "basic", re.compile(r"([Bb](?<!\w.)(?i:asic))\s{1,4}[\w+/]{12,}={0,2}(?![\w+/])"), rf"\1 {FILTERED}"
+    ),
     Finding("eyj", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), FILTERED),
     Finding("ia", re.compile(r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b"), FILTERED),
     Finding(
