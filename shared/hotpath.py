@@ -146,36 +146,39 @@ def _write(send: Send, answer: Answer) -> bool:
 
 async def _read(receive: Receive, length: int) -> tuple[bytes | None, list[Message]]:
     """The body of `length` bytes if it comes within BODY_WAIT_S, else None; and what was read, to be read again."""
+    first = receive()
+    assert isinstance(first, Coroutine)
     messages: list[Message] = []
-    first = _Begun(receive())
-    if first.done:  # it came together with the head: most do, and a timer costs more than the rest of this
-        messages.append(first.message)
     try:
-        if not messages or messages[0].get("more_body"):
+        waits_for = first.send(None)
+    except (
+        StopIteration
+    ) as end:  # it came together with the head: most do, and a timer costs more than all of this
+        messages.append(end.value)
+        rest = None
+    else:
+        rest = _Begun(first, waits_for)
+    try:
+        if rest is not None or messages[0].get("more_body"):
             async with asyncio.timeout(BODY_WAIT_S):
-                if not messages:
-                    messages.append(await first)
+                if rest is not None:
+                    messages.append(await rest)
                 while messages[-1].get("more_body"):
                     messages.append(await receive())
     except TimeoutError:
         return None, messages
-    # What is no request says that the client went away.
-    body = b"".join(m["body"] for m in messages) if messages[-1]["type"] == "http.request" else b""
+    if messages[-1]["type"] != "http.request":  # the client went away
+        return None, messages
+    body = messages[0]["body"] if len(messages) == 1 else b"".join(message["body"] for message in messages)
     return (body if len(body) == length else None), messages
 
 
 class _Begun(Awaitable[Message]):
-    """A coroutine that was run to where it first waits, if it waits at all; else its result is there."""
+    """A coroutine that was run to where it first waits, for `waits_for`."""
 
-    def __init__(self, awaitable: Awaitable[Message]) -> None:
-        self.done = False
-        self.message: Message = {}
-        assert isinstance(awaitable, Coroutine)
-        self._coroutine = awaitable
-        try:
-            self._waits_for = awaitable.send(None)
-        except StopIteration as end:
-            self.done, self.message = True, end.value
+    def __init__(self, coroutine: Coroutine[Any, Any, Message], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, Message]:
         """The rest of it, as `await` would run it."""
