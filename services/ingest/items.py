@@ -169,7 +169,7 @@ def _require_utf8(body: bytes) -> None:
 
 
 def _may_be_unstorable(text: bytes) -> bool:
-    return b"\\u0000" in text or b"\\ud" in text or b"\\uD" in text
+    return b"\\u" in text and (b"\\u0000" in text or b"\\ud" in text or b"\\uD" in text)
 
 
 def require_flat(value: object) -> None:
