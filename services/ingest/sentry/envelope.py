@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from services.ingest.items import clean
 from services.ingest.sentry import lenient
 from shared.errors import Malformed, TooLarge
 
@@ -117,8 +118,8 @@ def _line_end(body: bytes, start: int) -> int:
 
 def _object(line: bytes) -> Mapping[str, Any] | None:
     try:
-        value = _JSON.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = _JSON.decode(clean(line))
+    except (Malformed, msgspec.DecodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

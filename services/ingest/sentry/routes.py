@@ -156,5 +156,6 @@ def _refusal(error: RequestError) -> Response:
     response = problem(error)
     if error.retry_after_s is not None:
         response.headers[limits.HEADER] = limits.header({Category.REQUEST: error.retry_after_s})
-    response.headers["X-Sentry-Error"] = error.detail.encode("ascii", "replace").decode().replace("\n", " ")
+    said = error.detail.encode("ascii", "replace").decode()
+    response.headers["X-Sentry-Error"] = "".join(each if each.isprintable() else " " for each in said)
     return response

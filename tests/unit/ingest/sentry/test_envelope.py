@@ -116,6 +116,15 @@ def test_without_headers_it_is_no_envelope(body: bytes) -> None:
         parse(body)
 
 
+def test_half_an_emoji_in_a_header_or_an_event_costs_half_an_emoji() -> None:
+    body = (
+        b'{"trace":{"transaction":"\\ud83d"}}\n{"type":"event"}\n{"message":"\\udc4d \\u0000 \\ud83d\\udc4d"}'
+    )
+    [event] = read(body).events
+    assert isinstance(event, Error)
+    assert event.message == "\ufffd \ufffd \U0001f44d"
+
+
 def test_headers_alone_are_an_empty_envelope() -> None:
     assert parse(b"{}").items == []
 

@@ -13,6 +13,8 @@ import httpx
 import msgspec
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from services.ingest.publisher import Durability, Message
@@ -91,6 +93,17 @@ async def test_through_a_tunnel_the_key_is_in_the_envelope(
         assert refused.status_code == 401
         assert refused.headers["x-sentry-error"]
     assert len(publisher.messages) == 1
+
+
+@given(
+    st.sampled_from(["X-Sentry-Auth", "Authorization", "Content-Encoding", "User-Agent", "traceparent"]),
+    st.sampled_from([b"", b"Sentry sentry_key=", b"Basic ", b"Bearer "]),
+    st.binary(max_size=20).filter(lambda value: not set(value) & {0, 10, 13}),
+)
+async def test_no_header_is_a_defect_of_ours(name: str, scheme: bytes, value: bytes) -> None:
+    async with client(MemoryPublisher(), key="") as http:
+        response = await http.post(ENVELOPE, headers={name.encode(): (scheme + value).strip()}, content=b"{}")
+    assert response.status_code in (401, 415)
 
 
 async def test_the_dsn_names_the_project_of_its_key(http: httpx.AsyncClient) -> None:
