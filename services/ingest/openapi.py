@@ -49,6 +49,16 @@ _DURABILITY = {
         "schema": {"type": "string", "enum": [each.value for each in Durability]},
     }
 }
+_RATE_LIMIT = {
+    "RateLimit-Policy": {
+        "description": 'The category, its limit `q` and the seconds `w` that it is for: `"error";q=600;w=60`.',
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": 'What remains, `r`, and the seconds until there is more, `t`: `"error";r=0;t=3`.',
+        "schema": {"type": "string"},
+    },
+}
 _ENCODINGS = ["gzip", "deflate", "br", "zstd", "identity"]
 
 
@@ -57,7 +67,9 @@ def _problem(status: int) -> Route:
         "description": _WHY[status],
         "content": {"application/problem+json": {"schema": _PROBLEM}},
     }
-    return answer | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})
+    if status == 429:
+        return answer | {"headers": _RETRY_AFTER | _RATE_LIMIT}
+    return answer | ({"headers": _RETRY_AFTER} if status == 503 else {})
 
 
 def problems(*statuses: int) -> dict[int | str, Route]:

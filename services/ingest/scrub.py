@@ -7,7 +7,8 @@ issuers' prefixes and Luhn's sum), passwords in URLs. E-mail and IP addresses ar
 
 Nearly every event has none of this, so `suspects` looks at an event's encoded bytes first, with one automaton for all
 the substrings that matter: half a microsecond for a metric, six for a stack trace of 3 KB. Only what holds one of
-them is looked at with expressions, which cost ten times as much, and only what those find is taken apart: a hundred microseconds for 3 KB with a secret.
+them is looked at with expressions, which cost ten times as much, and only what those find is taken apart: a hundred
+microseconds for 3 KB with a secret.
 """
 
 import re
