@@ -22,7 +22,7 @@ from tests.chaos.history import Attempt, Request, Writer
 
 #: Requests that are not over yet, those that wait for their next attempt included.
 PENDING_MAX = 8_192
-CONNECTIONS_MAX = 256
+CONNECTIONS_MAX = 512
 #: Longer than any answer may take; running into it is a finding.
 TIMEOUT_S = 15.0
 _BACKOFF_MIN_S, _BACKOFF_MAX_S = 0.2, 2.0
