@@ -61,8 +61,8 @@ lock: setup ## resolve requirements/*.txt anew after a change of pyproject.toml;
 bench: setup ## benchmarks against peers; NAME=ingest|stream|jobs|cache|loadgen chooses one
 	@$(RUN) bench $(NAME)
 
-chaos: setup ## kill, stop and starve each part under load, and look for what was lost
-	@$(RUN) pytest tests/fault $(ARGS)
+chaos: setup ## kill, stop and starve each part under load, and count what was lost; PART=ingest, QUICK=1
+	@$(RUN) tests.chaos $(PART) $(ARGS)
 
 images: ## container images of the services, with docker, podman or buildah
 	@engine=$$(deploy/container-engine.sh) && for service in $(SERVICES); do \

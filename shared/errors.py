@@ -73,6 +73,10 @@ class RequestError(SignalboxError):
         self.detail = detail
         self.errors = list(errors)
         self.retry_after_s = retry_after_s
+        #: Fields that the answer carries besides those that every problem has.
+        self.headers: dict[str, str] = {}
+        #: Whether the items that were refused with it are in the metrics.
+        self.counted = False
 
 
 class Malformed(RequestError):

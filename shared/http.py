@@ -39,7 +39,7 @@ def problem(error: RequestError) -> Response:
     }
     if error.errors:
         body["errors"] = error.errors
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unauthorized):
@@ -57,8 +57,17 @@ def require(request: Request, keys: KeySettings, access: Access) -> None:
 
     Raises Unauthorized without a known key, Forbidden with the public one where the secret one is needed.
     """
+    require_key(shown_key(request), keys, access)
+
+
+def shown_key(request: Request) -> str:
+    """The key that a request shows, known or not; empty without one."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    shown = token.strip() if scheme.lower() == "bearer" else request.query_params.get("key", "")
+    return token.strip() if scheme.lower() == "bearer" else request.query_params.get("key", "")
+
+
+def require_key(shown: str, keys: KeySettings, access: Access) -> None:
+    """The same as `require` for a key that was shown in another way."""
     if not shown:
         raise Unauthorized("Show a key: `Authorization: Bearer KEY`, or `?key=KEY`.")
     if _same(shown, keys.secret_key.get_secret_value()):
@@ -92,7 +101,15 @@ def _install_operations(app: FastAPI, checks: Mapping[str, health.Check]) -> Non
         body = {"status": "ok" if readiness.ready else "unavailable", "checks": readiness.checks}
         return json_response(body, status)
 
-    @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+    @app.get(
+        "/metrics",
+        tags=["operations"],
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses={HTTPStatus.OK.value: text},
+    )
     async def prometheus() -> Response:
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
@@ -174,8 +191,7 @@ class _RequestMetrics:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.requests.labels(method, route, str(status)).inc()
-            self._metrics.duration.labels(method, route).observe(time.perf_counter() - started)
+            self._metrics.answered(method, route, status, seconds=time.perf_counter() - started)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

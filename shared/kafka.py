@@ -24,7 +24,9 @@ HEARTBEAT_INTERVAL_MS = 2_000  # a third of the session, as Kafka's documentatio
 _ADMIN_TIMEOUT_S = 30.0
 
 
-def producer(config: settings.KafkaSettings, *, client_id: str) -> AIOKafkaProducer:
+def producer(
+    config: settings.KafkaSettings, *, client_id: str, compression: str | None = None
+) -> AIOKafkaProducer:
     """A producer whose acknowledgement means: every in-sync replica has the record.
 
     With idempotence aiokafka never gives a batch up, so whoever awaits a send sets a deadline of their own.
@@ -36,6 +38,7 @@ def producer(config: settings.KafkaSettings, *, client_id: str) -> AIOKafkaProdu
         enable_idempotence=config.kafka_idempotence,
         request_timeout_ms=config.kafka_request_timeout_ms,
         retry_backoff_ms=100,
+        compression_type=compression,
         linger_ms=0,  # requests that arrive while one is in flight form the next batch by themselves
         max_batch_size=262_144,  # the default of 16 KiB caps throughput at partitions x 16 KiB a round trip
         max_request_size=DEAD_LETTER_BYTES_MAX,  # each topic has its own limit at the broker

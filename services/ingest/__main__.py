@@ -1,29 +1,17 @@
-"""`python -m services.ingest`: settings, Kafka, then HTTP until SIGTERM or SIGINT."""
+"""`python -m services.ingest`: settings, the address, then one process that serves, or several."""
 
 import asyncio
-import signal
 import socket
 import sys
-import time
 
-import uvicorn
 import uvloop
 
-from services.ingest.app import create_app
-from services.ingest.publisher import KafkaPublisher
+from services.ingest import workers
 from services.ingest.settings import IngestSettings
-from shared import kafka, logs
-from shared.clock import SystemClock
-from shared.contracts.topics import TOPICS, used_by
-from shared.errors import ConfigurationError, Retryable, SignalboxError
+from services.ingest.worker import serve
+from shared import logs
+from shared.errors import ConfigurationError, SignalboxError
 from shared.settings import load
-
-_log = logs.get(__name__)
-
-_KAFKA_RETRY_S = 1.0
-#: Longer than proxies and clients keep idle connections (most 60 s or less): else a request can meet our closing.
-_KEEP_ALIVE_S = 75
-_BACKLOG = 2048  # connections that wait to be accepted; the kernel's somaxconn may cut it
 
 
 def main() -> None:
@@ -31,61 +19,16 @@ def main() -> None:
     try:
         settings = load(IngestSettings)
         logs.configure("ingest", level=settings.log_level, format=settings.log_format)
-        with _bind(settings) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener))
+        with _bind(settings) as listener:
+            if settings.ingest_workers > 1:
+                workers.run(settings, listener)
+                return
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(serve(settings, listener))
     except SignalboxError as error:
         sys.exit(f"ingest: {error}")
     except KeyboardInterrupt:
         sys.exit("ingest: interrupted before it was ready")
-
-
-async def _serve(settings: IngestSettings, listener: socket.socket) -> None:
-    publisher = await _connect(settings)
-    try:
-        app = create_app(settings, publisher, SystemClock())
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                lifespan="off",
-                access_log=False,  # requests are counted in /metrics
-                log_config=None,
-                server_header=False,
-                backlog=_BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=round(settings.shutdown_grace_s),
-            )
-        )
-        _log.info("listening", host=settings.host, port=settings.ingest_port)
-
-        def stop(*_: object) -> None:
-            server.should_exit = True
-
-        # uvicorn raises the signal that stopped it once more when it is done: unhandled, it would skip what follows.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
-        await server.serve(sockets=[listener])
-    finally:
-        await publisher.stop()
-    _log.info("stopped")
-
-
-async def _connect(settings: IngestSettings) -> KafkaPublisher:
-    """A started publisher. Waits for Kafka up to `startup_timeout_s`, then raises Retryable; topics must exist."""
-    written = [topic for topic in TOPICS.values() if "ingest" in topic.producers]
-    publisher = KafkaPublisher(settings, written, timeout_s=settings.publish_timeout_s)
-    give_up_at = time.monotonic() + settings.startup_timeout_s
-    while True:
-        try:
-            await kafka.require_topics(settings, used_by("ingest"))
-            await publisher.start()
-        except Retryable as error:
-            if time.monotonic() > give_up_at:
-                raise
-            _log.warning("waiting_for_kafka", error=str(error))
-            await asyncio.sleep(_KAFKA_RETRY_S)
-        else:
-            return publisher
 
 
 def _bind(settings: IngestSettings) -> socket.socket:

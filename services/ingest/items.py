@@ -26,8 +26,12 @@ class Flaw(StrEnum):
 
     JSON = "json"
     NESTING = "nesting"
+    #: Nothing is wrong with it, but the key has sent too many.
+    RATE = "rate"
     SCHEMA = "schema"
     SIZE = "size"
+    #: Text that JSON can spell and PostgreSQL cannot store.
+    TEXT = "text"
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -76,15 +80,20 @@ class Reader(Generic[T]):
 
         Raises Malformed (400), and TooLarge (413) above `items_max`.
         """
+        _require_utf8(text)
+        if _may_be_unstorable(text):
+            text = _UNSTORABLE.sub(lambda match: _MARK if match[1] else match[0], text)
+        if text[:1] == b"{" and b"\n" not in text:
+            return self._one_by_one([text], items_max, alone=not lines)
         if lines or _is_lines(text):
             return self._one_by_one([line for line in text.split(b"\n") if line.strip()], items_max)
         if text.lstrip()[:1] == b"[":
             return self.read_array(text, items_max=items_max)
-        return self._one_by_one([text], items_max)._replace(alone=True)
+        return self._one_by_one([text], items_max, alone=True)
 
     def read_array(self, text: bytes, *, items_max: int) -> Items[T]:
         """The same for a JSON array: all at once, and item by item only when something is wrong with one."""
-        if len(text) <= ITEM_BYTES_MAX:  # then no item can be larger
+        if len(text) <= ITEM_BYTES_MAX and _MARK not in text:  # then no item can be refused for either
             try:
                 values: list[T] = self._array.decode(text)
                 _require_few(len(values), items_max)
@@ -101,7 +110,9 @@ class Reader(Generic[T]):
         except (msgspec.DecodeError, RecursionError) as error:
             raise _malformed(error) from error
 
-    def _one_by_one(self, texts: Sequence[bytes | msgspec.Raw], items_max: int) -> Items[T]:
+    def _one_by_one(
+        self, texts: Sequence[bytes | msgspec.Raw], items_max: int, *, alone: bool = False
+    ) -> Items[T]:
         _require_few(len(texts), items_max)
         good: list[tuple[int, T]] = []
         bad: list[Rejection] = []
@@ -110,11 +121,15 @@ class Reader(Generic[T]):
                 good.append((index, self._read_item(text)))
             except FlawedItem as error:
                 bad.append(Rejection(index, error.flaw, error.reason))
-        return Items(good, bad, alone=False)
+        return Items(good, bad, alone)
 
     def _read_item(self, text: bytes | msgspec.Raw) -> T:
         if memoryview(text).nbytes > ITEM_BYTES_MAX:
             raise FlawedItem(Flaw.SIZE, f"It is larger than {ITEM_BYTES_MAX} bytes.")
+        if _MARK in bytes(text):
+            raise FlawedItem(
+                Flaw.TEXT, "Its text holds NUL, or half a surrogate pair, which cannot be stored."
+            )
         try:
             value: T = self._item.decode(text)
         except msgspec.ValidationError as error:
@@ -137,16 +152,24 @@ class Reader(Generic[T]):
 def clean(body: bytes) -> bytes:
     r"""The body's text, with U+FFFD for what JSON can spell and PostgreSQL cannot store: NUL, half a surrogate pair.
 
-    Half a pair is what a browser makes of an emoji that was cut in two, and should not cost the whole batch.
-    Raises Malformed when the body is not UTF-8.
+    For what pages send: half a pair is what a browser makes of an emoji that was cut in two, and nobody is there to
+    read why it was refused. Raises Malformed when the body is not UTF-8.
     """
+    _require_utf8(body)
+    if _may_be_unstorable(body):
+        return _UNSTORABLE.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
+    return body
+
+
+def _require_utf8(body: bytes) -> None:
     try:
         body.decode()
     except UnicodeDecodeError as error:
         raise Malformed(f"The body is not UTF-8: {error.reason} (byte {error.start}).") from error
-    if b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body:
-        return _UNSTORABLE.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
-    return body
+
+
+def _may_be_unstorable(text: bytes) -> bool:
+    return b"\\u" in text and (b"\\u0000" in text or b"\\ud" in text or b"\\uD" in text)
 
 
 def require_flat(value: object) -> None:
@@ -169,6 +192,7 @@ def none_valid(rejected: Iterable[Rejection], *, alone: bool) -> Invalid | Malfo
 _ERROR_OF: dict[Flaw, type[Malformed | TooLarge]] = {
     Flaw.JSON: Malformed,
     Flaw.NESTING: Malformed,
+    Flaw.TEXT: Malformed,
     Flaw.SIZE: TooLarge,
 }
 _RAW = msgspec.json.Decoder(msgspec.Raw)
@@ -178,6 +202,10 @@ _UNSTORABLE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u0000|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
+
+
+#: In the place of what is unstorable, so that items can be told apart: two characters that are none (Unicode 23.7).
+_MARK = rb"\ufffe\uffff"
 
 
 def _is_lines(text: bytes) -> bool:

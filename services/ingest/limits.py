@@ -35,16 +35,22 @@ class InFlight:
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:
         """Take `size` bytes of the room for as long as the block runs. Raises Unavailable."""
-        if self._bytes and self._bytes + size > self._bytes_max:
-            raise _full()
-        self._move(size)
+        self.take(size)
         try:
             yield
         finally:
-            self._move(-size)
+            self.give_back(size)
 
-    def _move(self, size: int) -> None:
+    def take(self, size: int) -> None:
+        """Take `size` bytes of the room, until they are given back. Raises Unavailable."""
+        if self._bytes and self._bytes + size > self._bytes_max:
+            raise _full()
         self._bytes += size
+        metrics.BODY_BYTES_IN_FLIGHT.set(self._bytes)
+
+    def give_back(self, size: int) -> None:
+        """Give back what was taken."""
+        self._bytes -= size
         metrics.BODY_BYTES_IN_FLIGHT.set(self._bytes)
 
 

@@ -11,6 +11,8 @@ import msgspec
 
 from services.ingest.contract import JobSubmission
 from services.ingest.publisher import Message
+from services.ingest.rates import UNLIMITED, KeyRates
+from services.ingest.scrub import DEFAULT, Scrubber
 from shared import ids
 from shared.contracts import headers
 from shared.contracts.cache import Change, Invalidation
@@ -36,6 +38,10 @@ class Arrival(NamedTuple):
     source: Source
     #: W3C trace context, of the request or new.
     traceparent: str
+    #: Takes secrets out of events before they are written.
+    scrubber: Scrubber = DEFAULT
+    #: How much more the key may send.
+    rates: KeyRates = UNLIMITED
 
 
 class Draft(NamedTuple):
@@ -46,9 +52,8 @@ class Draft(NamedTuple):
 
 
 def of_event(event: AnyEvent, arrival: Arrival, *, sent_at: datetime | None = None) -> Draft:
-    """An envelope around what the producer sent; `sent_at` is the producer's clock when it sent it."""
+    """An envelope around what the producer sent, scrubbed; `sent_at` is the producer's clock when it sent it."""
     id = event.id or ids.new_id()
-    topic, subject = _place(event)
     envelope = Envelope(
         id=id,
         project=arrival.project,
@@ -57,7 +62,12 @@ def of_event(event: AnyEvent, arrival: Arrival, *, sent_at: datetime | None = No
         occurred_at=occurred_at(event.timestamp, sent_at=sent_at, received_at=arrival.received_at),
         data=event,
     )
-    return _draft(id, topic, f"{arrival.project}|{subject}", envelope, arrival)
+    value = _ENCODER.encode(envelope)
+    if arrival.scrubber.suspects(value):
+        event = arrival.scrubber.event(event)
+        value = _ENCODER.encode(msgspec.structs.replace(envelope, data=event))
+    topic, subject = _place(event)
+    return _draft(id, topic, f"{arrival.project}|{subject}", value, arrival)
 
 
 def of_job(job: JobSubmission, arrival: Arrival, *, id: str) -> Draft:
@@ -72,7 +82,7 @@ def of_job(job: JobSubmission, arrival: Arrival, *, id: str) -> Draft:
         max_attempts=job.max_attempts,
         project=arrival.project,
     )
-    return _draft(id, JOB_REQUESTS, id, request, arrival)
+    return _draft(id, JOB_REQUESTS, id, _ENCODER.encode(request), arrival)
 
 
 def of_change(change: Change, arrival: Arrival) -> Draft:
@@ -87,7 +97,7 @@ def of_change(change: Change, arrival: Arrival) -> Draft:
         requested_at=arrival.received_at,
     )
     key = change.entity or change.pattern or change.tags[0]
-    return _draft(id, INVALIDATIONS, key, invalidation, arrival)
+    return _draft(id, INVALIDATIONS, key, _ENCODER.encode(invalidation), arrival)
 
 
 def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, received_at: datetime) -> datetime:
@@ -100,8 +110,9 @@ def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, receive
     if timestamp is None:
         return received_at
     try:
-        drift = received_at - sent_at if sent_at is not None else timedelta()
-        occurred = timestamp.astimezone(UTC) + (drift if abs(drift) > DRIFT_MIN else timedelta())
+        occurred = timestamp.astimezone(UTC)
+        if sent_at is not None and abs(drift := received_at - sent_at) > DRIFT_MIN:
+            occurred += drift
     except OverflowError:  # of the years 1 to 9999
         return received_at
     return occurred if occurred <= received_at + FUTURE_MAX else received_at
@@ -110,22 +121,22 @@ def occurred_at(timestamp: datetime | None, *, sent_at: datetime | None, receive
 def _place(event: AnyEvent) -> tuple[Topic, str]:
     """An event's topic, and the part of its key after the project."""
     match event:
-        case Error():
-            return ERRORS, event.exception_type
         case Metric():
             return METRICS, event.page
         case PageView():
             return PAGE_VIEWS, event.page
+        case Error():
+            return ERRORS, event.exception_type
         case CustomEvent():
             return EVENTS, event.name
 
 
-def _draft(id: str, topic: Topic, key: str, value: msgspec.Struct, arrival: Arrival) -> Draft:
-    record_headers = headers.encode(
-        id=id,
-        type=topic.type,
-        schema=topic.schema,
-        source="ingest",
-        traceparent=arrival.traceparent,
-    )
-    return Draft(id, Message(topic, key.encode(), _ENCODER.encode(value), record_headers))
+def _draft(id: str, topic: Topic, key: str, value: bytes, arrival: Arrival) -> Draft:
+    record_headers = _HEADERS[topic.name].of(id=id, traceparent=arrival.traceparent)
+    return Draft(id, Message(topic, key.encode(), value, record_headers))
+
+
+_HEADERS = {
+    topic.name: headers.Common(type=topic.type, schema=topic.schema, source="ingest")
+    for topic in (ERRORS, METRICS, PAGE_VIEWS, EVENTS, JOB_REQUESTS, INVALIDATIONS)
+}

@@ -15,6 +15,7 @@ from services.ingest.contract import (
     OneAccepted,
     Problem,
 )
+from services.ingest.record import DURABILITY_HEADER, Durability
 from shared.contracts.cache import Change
 from shared.contracts.events import AnyEvent
 
@@ -23,22 +24,41 @@ Route = dict[str, Any]
 _TYPES = (AnyEvent, JobSubmission, Change, EventBatch, EventsAccepted, OneAccepted, ListAccepted, Problem)
 _SCHEMAS, _COMPONENTS = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
 _EVENT, _JOB, _CHANGE, _EVENT_BATCH, _EVENTS_ACCEPTED, _ONE_ACCEPTED, _LIST_ACCEPTED, _PROBLEM = _SCHEMAS
-_COMPONENTS["EventBatch"]["properties"]["events"] |= {"type": "array", "items": _EVENT}
+_COMPONENTS["EventBatch"]["properties"]["events"] |= {"type": "array", "minItems": 1, "items": _EVENT}
 
 _WHY = {
-    400: "Not UTF-8, not JSON, nested too deeply, or not the stream that Content-Encoding says.",
+    400: "Not HTTP, not UTF-8, not JSON, nested too deeply, text with NUL or half a surrogate pair, or not the stream that "
+    "Content-Encoding says.",
     401: "No key, or an unknown one.",
-    403: "The public key, where the secret one is needed.",
+    403: "The public key, where the secret one is needed, or a page of an origin that the project does not allow.",
     404: "Not here.",
     405: "The method is not one of this route's.",
-    408: "The body did not arrive in time.",
+    408: "The head or the body did not arrive in time; the connection is closed.",
     413: "The body, an item, or the number of items is over its limit.",
     415: "An unknown Content-Encoding.",
     422: "Not one item follows its contract; `errors` says why.",
+    429: "The key has sent more than its limit, and of this request nothing was taken.",
+    431: "The head has too many fields, or too many bytes; the connection is closed.",
     500: "A defect of ours.",
-    503: "Kafka did not acknowledge in time, or too much is waiting for it.",
+    503: "Kafka does not take records and the spool is full, or too much is in work at once.",
 }
 _RETRY_AFTER = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
+_DURABILITY = {
+    DURABILITY_HEADER: {
+        "description": "Where all of it is: `kafka`, or in part `spool`, on the disk of a machine that Kafka does not answer.",
+        "schema": {"type": "string", "enum": [each.value for each in Durability]},
+    }
+}
+_RATE_LIMIT = {
+    "RateLimit-Policy": {
+        "description": 'The category, its limit `q` and the seconds `w` that it is for: `"error";q=600;w=60`.',
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": 'What remains, `r`, and the seconds until there is more, `t`: `"error";r=0;t=3`.',
+        "schema": {"type": "string"},
+    },
+}
 _ENCODINGS = ["gzip", "deflate", "br", "zstd", "identity"]
 
 
@@ -47,7 +67,14 @@ def _problem(status: int) -> Route:
         "description": _WHY[status],
         "content": {"application/problem+json": {"schema": _PROBLEM}},
     }
+    if status == 429:
+        return answer | {"headers": _RETRY_AFTER | _RATE_LIMIT}
     return answer | ({"headers": _RETRY_AFTER} if status == 503 else {})
+
+
+def problems(*statuses: int) -> dict[int | str, Route]:
+    """How the answers with these statuses are documented."""
+    return {status: _problem(status) for status in statuses}
 
 
 def _header(name: str, description: str, **schema: Any) -> Route:
@@ -57,8 +84,12 @@ def _header(name: str, description: str, **schema: Any) -> Route:
 def _producing(
     summary: str, content: Route, answer: Route, *, secret: bool, headers: tuple[Route, ...] = ()
 ) -> Route:
-    errors = [400, 401, 405, 408, 413, 415, 422, 500, 503] + ([403] if secret else [])
-    accepted = {"description": "Kafka has it all.", "content": {"application/json": {"schema": answer}}}
+    errors = [400, 401, 403, 405, 408, 413, 415, 422, 429, 431, 500, 503]
+    accepted = {
+        "description": "It will not be lost: it is on Kafka, or on a disk until it is.",
+        "headers": _DURABILITY,
+        "content": {"application/json": {"schema": answer}},
+    }
     parameters = [
         _header("Content-Encoding", "How the body is compressed.", enum=_ENCODINGS),
         _header("traceparent", "W3C trace context; it travels with the records."),
@@ -136,6 +167,7 @@ def documents(app: FastAPI) -> Callable[[], Route]:
             components["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "query": {"type": "apiKey", "in": "query", "name": "key"},
+                "sentry": {"type": "apiKey", "in": "query", "name": "sentry_key"},
             }
             app.openapi_schema = document
         return app.openapi_schema

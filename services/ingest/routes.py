@@ -4,12 +4,13 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
-from services.ingest import metrics, openapi
+from services.ingest import accounts, metrics, openapi
 from services.ingest.accept import Accepted, Acceptor
 from services.ingest.contract import EventsAccepted, ListAccepted, OneAccepted, Rejected
 from services.ingest.limits import retry_after_s
-from services.ingest.publisher import Publisher
+from services.ingest.publisher import Durability, Publisher
 from services.ingest.receive import Receiver, is_ndjson
+from services.ingest.record import DURABILITY_HEADER
 from shared.errors import Invalid, PublishError, Unavailable
 from shared.http import Access, json_response
 
@@ -24,15 +25,15 @@ def build(receiver: Receiver, acceptor: Acceptor, publisher: Publisher) -> APIRo
     async def events(request: Request) -> Response:
         async with receiver.receive(request, Access.WRITE_EVENTS) as (body, arrival):
             accepted = acceptor.events(body, arrival, lines=is_ndjson(request))
-            await _publish(publisher, accepted, len(body))
-        return _events_accepted(accepted)
+            durability = await publish(publisher, accepted, len(body))
+        return events_accepted(accepted, durability)
 
     @router.post("/error-tracking", **openapi.EVENT_BATCH)
     async def error_tracking(request: Request) -> Response:
         async with receiver.receive(request, Access.WRITE_EVENTS) as (body, arrival):
             accepted = acceptor.event_batch(body, arrival)
-            await _publish(publisher, accepted, len(body))
-        return _events_accepted(accepted)
+            durability = await publish(publisher, accepted, len(body))
+        return events_accepted(accepted, durability)
 
     @router.post("/v1/jobs", **openapi.JOBS)
     async def jobs(request: Request) -> Response:
@@ -40,41 +41,55 @@ def build(receiver: Receiver, acceptor: Acceptor, publisher: Publisher) -> APIRo
             accepted = acceptor.jobs(
                 body, arrival, idempotency_key=_idempotency_key(request), lines=is_ndjson(request)
             )
-            await _publish(publisher, accepted, len(body))
-        return _accepted(accepted)
+            durability = await publish(publisher, accepted, len(body))
+        return _accepted(accepted, durability)
 
     @router.post("/v1/changes", **openapi.CHANGES)
     async def changes(request: Request) -> Response:
         async with receiver.receive(request, Access.EVERYTHING) as (body, arrival):
             accepted = acceptor.changes(body, arrival, lines=is_ndjson(request))
-            await _publish(publisher, accepted, len(body))
-        return _accepted(accepted)
+            durability = await publish(publisher, accepted, len(body))
+        return _accepted(accepted, durability)
 
     return router
 
 
-async def _publish(publisher: Publisher, accepted: Accepted, body_bytes: int) -> None:
+async def publish(publisher: Publisher, accepted: Accepted, body_bytes: int) -> Durability:
+    """Publish what was accepted, and count it; where it is now. Raises Unavailable."""
     try:
-        await publisher.publish(accepted.messages)
+        durability = await publisher.publish(accepted.messages)
     except PublishError as error:
-        raise Unavailable(
-            "Kafka did not acknowledge the records; some may be stored. Send the request again, with the same ids.",
+        refusal = Unavailable(
+            "Neither Kafka nor the spool took all of it; some may be stored. Send it again, with the same ids.",
             retry_after_s=retry_after_s(),
-        ) from error
+        )
+        raise accounts.unavailable(refusal, len(accepted.messages)) from error
     metrics.BODY_BYTES.inc(body_bytes)
+    counts: dict[str, int] = {}
     for message in accepted.messages:
-        metrics.ITEMS_ACCEPTED.labels(message.topic.name).inc()
+        name = message.topic.name
+        counts[name] = counts.get(name, 0) + 1
+    for name, count in counts.items():
+        metrics.ITEMS_ACCEPTED.labels(name).inc(count)
+    return durability
 
 
-def _events_accepted(accepted: Accepted) -> Response:
+def events_accepted(accepted: Accepted, durability: Durability) -> Response:
+    """The answer to accepted events."""
     answer = EventsAccepted(len(accepted.ids), accepted.ids, _rejected(accepted))
-    return json_response(answer, HTTPStatus.ACCEPTED)
+    return _stored(answer, durability)
 
 
-def _accepted(accepted: Accepted) -> Response:
+def _accepted(accepted: Accepted, durability: Durability) -> Response:
     if accepted.alone:
-        return json_response(OneAccepted(accepted.ids[0]), HTTPStatus.ACCEPTED)
-    return json_response(ListAccepted(accepted.ids, _rejected(accepted)), HTTPStatus.ACCEPTED)
+        return _stored(OneAccepted(accepted.ids[0]), durability)
+    return _stored(ListAccepted(accepted.ids, _rejected(accepted)), durability)
+
+
+def _stored(answer: object, durability: Durability) -> Response:
+    response = json_response(answer, HTTPStatus.ACCEPTED)
+    response.headers[DURABILITY_HEADER] = durability
+    return response
 
 
 def _rejected(accepted: Accepted) -> list[Rejected]:

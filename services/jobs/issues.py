@@ -2,13 +2,15 @@
 
 Version 1: the producer's fingerprint when there is one; else the exception's type, the functions and files of the
 innermost frames without line numbers (a release shifts lines, not names), and the message with its variable
-parts replaced, which decides alone when there is no stack.
+parts replaced, which decides alone when there is no stack. Frames come from the producer where it sent them, its
+own code's before its libraries'; else from the text of the stack.
 """
 
 import hashlib
 import re
 from typing import NamedTuple
 
+from shared.contracts import events
 from shared.contracts.events import Error
 
 GROUPING = 1
@@ -51,7 +53,7 @@ class Group(NamedTuple):
 
 def group(error: Error) -> Group:
     """The issue that an error belongs to."""
-    frames = parse_stack(error.stack)[:_FRAMES]
+    frames = (structured(error.frames) if error.frames else parse_stack(error.stack))[:_FRAMES]
     message = parameterised(error.message)
     if error.fingerprint:
         parts = ["custom", *error.fingerprint]
@@ -74,6 +76,12 @@ def parameterised(message: str) -> str:
     for pattern, name in _VARIABLE:
         message = pattern.sub(name, message)
     return message
+
+
+def structured(frames: list[events.Frame]) -> list[Frame]:
+    """The frames of the producer's own code, innermost first; all of them when none is its own."""
+    own = [frame for frame in frames if frame.in_app] or frames
+    return [Frame(frame.function, _file_name(frame.file or frame.module)) for frame in own]
 
 
 def parse_stack(stack: str) -> list[Frame]:

@@ -47,6 +47,39 @@ class Event(Struct, kw_only=True, omit_defaults=True, tag_field="type"):
     tags: Annotated[Tags, Meta(max_length=64, description="Free labels, for searching.")] = {}
 
 
+class Frame(Struct, kw_only=True, omit_defaults=True):
+    """One call on a stack, as a debugger would show it; producers that only have text send `stack`."""
+
+    function: Annotated[str, Meta(description="Empty where the runtime has no name for it.")] = ""
+    file: Annotated[str, Meta(description="A path or a URL, as the runtime knows it.")] = ""
+    module: Annotated[str, Meta(description="Such as `booking.pool`.")] = ""
+    line: Annotated[int, Meta(ge=0, description="From 1; 0 when it is not known.")] = 0
+    column: Annotated[int, Meta(ge=0, description="From 1; 0 when it is not known.")] = 0
+    in_app: Annotated[bool, Meta(description="False in libraries and in the runtime.")] = True
+    pre_context: Annotated[list[str], Meta(description="The lines of code before it.")] = []
+    context_line: Annotated[str, Meta(description="The line of code.")] = ""
+    post_context: Annotated[list[str], Meta(description="The lines of code after it.")] = []
+    variables: Annotated[dict[str, Any], Meta(description="Local variables, by name.")] = {}
+
+
+class Cause(Struct, kw_only=True, omit_defaults=True):
+    """An exception that led to the reported one."""
+
+    message: Annotated[str, Meta(description="What it says.")] = ""
+    exception_type: Annotated[str, Meta(max_length=200, description="Such as `KeyError`.")] = "Error"
+    frames: Annotated[list[Frame], Meta(description="The innermost call first.")] = []
+
+
+class Breadcrumb(Struct, kw_only=True, omit_defaults=True):
+    """Something that happened before the error."""
+
+    timestamp: Annotated[Instant | None, Meta(description="When, by the producer's clock.")] = None
+    category: Annotated[str, Meta(max_length=200, description="Such as `ui.click`.")] = ""
+    message: Annotated[str, Meta(description="What happened.")] = ""
+    level: Annotated[Level, Meta(description="How bad it was.")] = "info"
+    data: Annotated[dict[str, Any], Meta(description="Facts about it.")] = {}
+
+
 class Error(Event, kw_only=True, omit_defaults=True, tag="error"):
     """Something went wrong in the producer's app."""
 
@@ -59,6 +92,25 @@ class Error(Event, kw_only=True, omit_defaults=True, tag="error"):
         list[str], Meta(max_length=16, description="Overrides the grouping into issues.")
     ] = []
     user: Annotated[str, Meta(max_length=200, description="An opaque id of the affected user.")] = ""
+    user_details: Annotated[
+        Tags, Meta(max_length=64, description="What else the producer says of the user, such as `email`.")
+    ] = {}
+    frames: Annotated[
+        list[Frame], Meta(description="The stack, the innermost call first; goes before `stack`.")
+    ] = []
+    causes: Annotated[
+        list[Cause], Meta(description="The exceptions that led to it, the nearest one first.")
+    ] = []
+    breadcrumbs: Annotated[list[Breadcrumb], Meta(description="What happened before, the oldest first.")] = []
+    contexts: Annotated[
+        dict[str, Any],
+        Meta(max_length=64, description="What surrounded it, by name: `os`, `request`, `trace`."),
+    ] = {}
+    transaction: Annotated[
+        str, Meta(max_length=512, description="The request, route or task in which it happened.")
+    ] = ""
+    server_name: Annotated[str, Meta(max_length=200, description="The host that reported it.")] = ""
+    runtime: Annotated[str, Meta(max_length=200, description="Such as `CPython 3.13.1`.")] = ""
 
 
 class Metric(Event, kw_only=True, omit_defaults=True, tag="metric"):

@@ -23,6 +23,22 @@ class RecordHeaders(NamedTuple):
     traceparent: str
 
 
+class Common:
+    """What the headers of a topic's records from one service have in common: for whoever makes many of them."""
+
+    def __init__(self, *, type: str, schema: str, source: str) -> None:
+        """See `encode`."""
+        self._before_id = _CONSTANT
+        _, _, _, *self._after_id = encode(id="", type=type, schema=schema, source=source)
+
+    def of(self, *, id: str, traceparent: str) -> Headers:
+        """The same as `encode`."""
+        headers = [*self._before_id, ("ce_id", id.encode()), *self._after_id]
+        if traceparent:
+            headers.append(("traceparent", traceparent.encode()))
+        return headers
+
+
 def encode(*, id: str, type: str, schema: str, source: str, traceparent: str = "") -> Headers:
     """Headers for a record; `source` is the service that made it, `schema` comes from the topic table."""
     headers = [

@@ -78,3 +78,13 @@ def test_a_dead_letter_that_dies_again_tells_only_of_the_last_time(
     assert again == dead_letter.headers(
         original, origin=second, reason="schema", detail="second", service="cache"
     )
+
+
+@pytest.mark.parametrize("traceparent", ["", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"])
+def test_common_headers_are_those_of_encode(traceparent: str) -> None:
+    parts = {"type": "signalbox.metric", "schema": "urn:signalbox:metrics:v1", "source": "ingest"}
+    common = headers.Common(**parts)
+    for id in ("first", "second"):
+        assert common.of(id=id, traceparent=traceparent) == headers.encode(
+            id=id, traceparent=traceparent, **parts
+        )

@@ -36,6 +36,12 @@ class ServiceProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        assert self._process is not None, "it was not started"
+        return self._process.pid
+
     def start(self) -> Self:
         """Start, and return when it says that it is ready."""
         with self.log.open("ab") as output:
@@ -66,6 +72,12 @@ class ServiceProcess:
     def kill(self) -> None:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
+
+    def kill_group(self) -> None:
+        """The same for all processes that it has started."""
+        assert self._process is not None, "it was not started"
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(_STOPPED_WITHIN_S)
 
     def __enter__(self) -> Self:
         return self.start()

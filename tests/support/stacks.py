@@ -79,7 +79,12 @@ def _local() -> Iterator[RunningStack]:
         yield RunningStack(
             f"local stack, {'Apache Kafka' if apache else 'embedded broker'}",
             apache,
-            {**variables, "SIGNALBOX_PUBLIC_KEY": PUBLIC_KEY, "SIGNALBOX_SECRET_KEY": SECRET_KEY},
+            {
+                **variables,
+                "SIGNALBOX_STATE_DIR": str(folder),
+                "SIGNALBOX_PUBLIC_KEY": PUBLIC_KEY,
+                "SIGNALBOX_SECRET_KEY": SECRET_KEY,
+            },
         )
     finally:
         stack.down()

@@ -9,11 +9,12 @@ import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-import httpx
-
+from signalbox_client.disk_queue import DiskQueue
 from signalbox_client.errors import ClientError, Unavailable
 from signalbox_client.events import describe, encode, to_json
 from signalbox_client.sender import Counts, Limits, Sender, call_if_alive
@@ -26,7 +27,8 @@ class Client:
     """One per process, shared by its threads; it also lives through a fork.
 
     `url` is ingest's address and `key` the project's secret key. `release` and `environment` go with every
-    event. Raises ValueError when the address or the key cannot be one.
+    event. With `queue_dir`, a folder, events wait there while the server is away, `queue_bytes_max` of them at most,
+    until it is back or until the next process that names the same folder. Raises ValueError when the address or the key cannot be one.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Client:
         buffer_bytes_max: int = 16 * 1024 * 1024,
         timeout_s: float = 5.0,
         close_timeout_s: float = 5.0,
+        queue_dir: str | os.PathLike[str] | None = None,
+        queue_bytes_max: int = 64 * 1024 * 1024,
     ) -> None:
-        if httpx.URL(url).scheme not in ("http", "https") or not httpx.URL(url).host:
+        if not _is_address(url):
             raise ValueError(f"the address of ingest must look like https://host, not {url!r}")
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError("the key is empty, or holds what no key can")
@@ -54,7 +58,11 @@ class Client:
             name: value for name, value in (("release", release), ("environment", environment)) if value
         }
         self._connect()
-        self._sender = Sender(self._transport, Limits(flush_interval_s, batch_events_max, buffer_bytes_max))
+        self._sender = Sender(
+            self._transport,
+            Limits(flush_interval_s, batch_events_max, buffer_bytes_max),
+            None if queue_dir is None else partial(DiskQueue, Path(queue_dir), queue_bytes_max),
+        )
         self._close_at_exit = partial(call_if_alive, weakref.WeakMethod(self.close))
         atexit.register(self._close_at_exit)
 
@@ -166,3 +174,11 @@ class Client:
     def _connect(self) -> None:
         self._pid = os.getpid()
         self._connections = Transport(self._url, self._key, self._timeout_s)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+    except ValueError:  # a port that is no number, or brackets that do not close
+        return False

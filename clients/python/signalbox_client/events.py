@@ -1,6 +1,7 @@
 """What goes over the wire: events as `/v1/events` takes them (its OpenAPI document has every field)."""
 
 import json
+import re
 import traceback
 import uuid
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ FIELDS = frozenset(
 #: The end of a longer one is kept: that is where the exception is.
 STACK_CHARS_MAX = 64_000
 MESSAGE_CHARS_MAX = 8_000
+#: NUL as JSON spells it, or (group 1) an escaped backslash, to step over.
+_NUL = re.compile(r"(\\\\)|\\u0000")
 
 
 def encode(
@@ -43,7 +46,11 @@ def encode(
 
 
 def to_json(value: Any) -> bytes:
-    return json.dumps(value, default=_text, allow_nan=False, separators=(",", ":")).encode()
+    """UTF-8, with U+FFFD for NUL and `?` for half a surrogate pair: the server stores neither, and refuses both."""
+    text = json.dumps(value, default=_text, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    if "\\u0000" in text:
+        text = _NUL.sub(lambda match: match[1] or "\ufffd", text)
+    return text.encode(errors="replace")
 
 
 def _text(value: object) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from services.ingest import metrics
 from services.ingest.app import create_app
 from services.ingest.messages import Arrival
-from services.ingest.publisher import Message
+from services.ingest.publisher import Durability, Message
 from services.ingest.settings import IngestSettings
 from shared.errors import PublishError, Retryable
 
@@ -31,20 +32,29 @@ class FixedClock:
 
 
 class MemoryPublisher:
-    """Remembers what is published; `away` makes it fail as Kafka does when it cannot be reached."""
+    """Remembers what is published; `away` makes it fail as when Kafka is away and the spool is full."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.away = False
+        self.durability = Durability.KAFKA
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[Message]) -> Durability:
         if self.away:
-            raise PublishError(messages[0].topic.name, "no answer within 5 s")
+            raise PublishError(messages[0].topic.name, "the spool's 4096 bytes are in use")
         self.messages.extend(messages)
+        return self.durability
 
-    async def check(self) -> None:
+    async def offer(self, messages: Sequence[Message]) -> Durability | None:
+        if self.away:
+            metrics.DROPPED.labels("full").inc(len(messages))  # as the real one does
+            return None
+        return await self.publish(messages)
+
+    async def check(self) -> str:
         if self.away:
             raise Retryable("Kafka does not answer")
+        return "ok"
 
 
 def settings(**changed: Any) -> IngestSettings:

@@ -107,9 +107,30 @@ def test_a_key_is_utf8() -> None:
     assert message.key == "shop|/straße/😀".encode()
 
 
-def test_nul_never_reaches_kafka() -> None:
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud83d", "\udc00b"])
+def test_text_that_cannot_be_stored_is_refused_item_by_item(text: str) -> None:
+    good, bad = EVENTS["event"], {"type": "error", "message": "m", "tags": {"note": text}}
+    accepted = ACCEPTOR.events(
+        json.dumps([good, bad, {**good, "properties": {"emoji": "😀", "u": "\\u0000"}}]).encode(), ARRIVAL
+    )
+    assert [(rejected.index, rejected.flaw) for rejected in accepted.rejected] == [(1, Flaw.TEXT)]
+    assert len(accepted.messages) == 2
+    with pytest.raises(Malformed, match="cannot be stored"):
+        ACCEPTOR.events(json.dumps(bad).encode(), ARRIVAL)
+
+
+def test_of_members_with_one_name_all_are_checked_and_the_last_is_written_alone() -> None:
+    """So nothing behind ingest can see another one than was checked."""
+    (message,) = ACCEPTOR.events(b'{"type": "event", "name": "first", "name": "last"}', ARRIVAL).messages
+    assert message.value.count(b'"name"') == 1
+    assert msgspec.json.decode(message.value)["data"]["name"] == "last"
+    with pytest.raises(Invalid):
+        ACCEPTOR.events(b'{"type": "event", "name": "", "name": "last"}', ARRIVAL)
+
+
+def test_nul_of_a_page_never_reaches_kafka() -> None:
     event = {"type": "error", "message": "a\x00b", "tags": {"\x00": "\x00"}}
-    (message,) = ACCEPTOR.events(encode(event), ARRIVAL).messages
+    (message,) = ACCEPTOR.event_batch(encode({"events": [event]}), ARRIVAL).messages
     data = msgspec.json.decode(message.value, type=topics.ERRORS.payload).data
     assert (data.message, data.tags) == ("a\ufffdb", {"\ufffd": "\ufffd"})
 

@@ -19,6 +19,8 @@ DOCUMENT = create_app(settings(), MemoryPublisher(), SystemClock()).openapi()
 PRODUCING = ("/v1/events", "/error-tracking", "/v1/jobs", "/v1/changes")
 ACCEPTOR = Acceptor(items_max=1000)
 
+# NUL is refused wherever it is, which would need a pattern for every text of the schema; its 400 says so.
+words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3)
 values = st.one_of(
     st.none(),
     st.booleans(),
@@ -27,8 +29,8 @@ values = st.one_of(
     st.sampled_from(
         ["", "error", "metric", "page_view", "event", "mobile", "fatal", "x" * 8, "x" * 201, "x" * 513]
     ),
-    st.lists(st.text(max_size=3), max_size=17),
-    st.dictionaries(st.text(max_size=3), st.text(max_size=3) | st.integers(0, 9), max_size=3),
+    st.lists(words, max_size=17),
+    st.dictionaries(words, words | st.integers(0, 9), max_size=3),
 )
 # Times are left out: `date-time` is an annotation in JSON Schema, and a promise in the decoder.
 NAMES = sorted({"unknown"}.union(*(event.__struct_fields__ for event in get_args(AnyEvent))) - {"timestamp"})
@@ -66,12 +68,39 @@ def test_the_schema_and_the_decoder_agree(
     assert accepted is EVENTS.is_valid(body)
 
 
+BATCHES = Draft202012Validator(schema_of("/error-tracking"))
+batches = st.fixed_dictionaries(
+    {},
+    optional={
+        "events": st.one_of(
+            st.builds(lambda event, changed: [{**event, **changed}], whole, fields),
+            st.just([]),
+            values,
+            whole,
+        ),
+        "sent_at": st.sampled_from([None, "2026-11-23T11:00:00Z", 1.5, []]),
+        "more": values,
+    },
+)
+
+
+@given(st.one_of(batches, values))
+def test_the_schema_and_the_decoder_agree_on_batches(body: Any) -> None:
+    try:
+        ACCEPTOR.event_batch(json.dumps(body).encode(), ARRIVAL)
+    except RequestError:
+        accepted = False
+    else:
+        accepted = True
+    assert accepted is BATCHES.is_valid(body)
+
+
 @pytest.mark.parametrize("path", PRODUCING)
 def test_every_answer_is_documented(path: str) -> None:
     operation = DOCUMENT["paths"][path]["post"]
-    secret = {"403"} if path in ("/v1/jobs", "/v1/changes") else set()
     documented = set(operation["responses"])
-    assert documented == {"202", "400", "401", "405", "408", "413", "415", "422", "500", "503"} | secret
+    wanted = "202 400 401 403 405 408 413 415 422 429 431 500 503"
+    assert documented == set(wanted.split())
     assert all(
         "application/problem+json" in operation["responses"][s]["content"] for s in documented - {"202"}
     )

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from services.ingest.publisher import Message
+from services.ingest.publisher import Durability, Message
 from shared.contracts import headers
 from tests.unit.ingest.doubles import PUBLIC, MemoryPublisher, client
 
@@ -172,9 +172,10 @@ async def test_while_too_much_waits_for_kafka_bodies_are_not_even_parsed() -> No
     class Slow(MemoryPublisher):
         reached, released = asyncio.Event(), asyncio.Event()
 
-        async def publish(self, messages: Sequence[Message]) -> None:
+        async def publish(self, messages: Sequence[Message]) -> Durability:
             self.reached.set()
             await self.released.wait()
+            return Durability.KAFKA
 
     slow = Slow()
     async with client(slow, in_flight_bytes_max=2_000) as http:

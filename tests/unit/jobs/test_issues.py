@@ -3,6 +3,7 @@
 import pytest
 
 from services.jobs.issues import Frame, group, parameterised, parse_stack
+from shared.contracts import events
 from shared.contracts.events import Error
 
 V8 = """TypeError: x is undefined
@@ -50,6 +51,28 @@ def test_the_producers_fingerprint_overrides() -> None:
 
 def test_python_frames_are_turned_so_that_the_innermost_is_first() -> None:
     assert parse_stack(PYTHON) == [Frame("work", "/srv/app/work.py"), Frame("handler", "/srv/app/main.py")]
+
+
+def structured_frames(*, own: bool = True) -> list[events.Frame]:
+    url = "https://app.test/assets/main-8f3c2a1b.js"
+    return [
+        events.Frame(function="flush", file="https://app.test/assets/vendor.js", in_app=False, line=3),
+        events.Frame(function="render", file=url, line=10, in_app=own),
+        events.Frame(function="load", file=url, line=99, in_app=own),
+    ]
+
+
+def test_frames_of_the_producers_own_code_come_before_its_libraries_and_before_the_text() -> None:
+    found = group(error(stack=PYTHON, frames=structured_frames()))
+    assert found.culprit == "render in /assets/main.js"
+    libraries = group(error(frames=structured_frames(own=False)))
+    assert libraries.culprit == "flush in /assets/vendor.js"
+    assert found.fingerprint != libraries.fingerprint
+
+
+def test_structured_frames_and_text_of_one_stack_are_one_issue() -> None:
+    two_lines = "\n".join(V8.splitlines()[:3])
+    assert group(error(stack=two_lines)).fingerprint == group(error(frames=structured_frames())).fingerprint
 
 
 def test_title_and_culprit_say_what_and_where() -> None:

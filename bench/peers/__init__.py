@@ -1,0 +1,1 @@
+"""What signalbox is compared with."""
