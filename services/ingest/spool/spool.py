@@ -1,6 +1,7 @@
 """Appending to the spool: whatever waits is written and synced together, so that its rate hardly depends on the disk's.
 
-One thread writes. While it syncs, the next commit collects; a request waits for two commits at most.
+One thread writes. While it syncs, the next commit collects; a request waits for two commits at most. Another thread
+reads and tidies up for the replay.
 """
 
 import asyncio
@@ -55,6 +56,8 @@ class Spool:
         self._committer: Task[None] | None = None
         self._refused_at = float("-inf")
         self._thread = ThreadPoolExecutor(1, "spool")
+        #: For the replay, which requests are not to wait for.
+        self._replay_thread = ThreadPoolExecutor(1, "spool-replay")
 
     async def open(self) -> None:
         """Adopt what crashed processes left. Raises ConfigurationError when the folder cannot be used."""
@@ -78,6 +81,7 @@ class Spool:
         if self._committer is not None:
             await asyncio.wait([self._committer], timeout=_COMMIT_TIMEOUT_S)
         self._thread.shutdown(wait=False)
+        self._replay_thread.shutdown(wait=False)
         for segment in self.segments:
             segment.close()
 
@@ -127,8 +131,8 @@ class Spool:
             await asyncio.wait([self._committer])
 
     async def call(self, function: Callable[[], T]) -> T:
-        """Run something that blocks on the disk in the spool's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+        """Run something that blocks on the disk, beside the commits."""
+        return await asyncio.get_running_loop().run_in_executor(self._replay_thread, function)
 
     def finish(self, segment: Segment, end: int, records: Sequence[Spooled]) -> list[Segment]:
         """The records of a segment up to `end` are dealt with; the files that nobody needs any more."""
