@@ -59,7 +59,7 @@ lock: setup ## resolve requirements/*.txt anew after a change of pyproject.toml;
 	done
 
 bench: setup ## benchmarks against peers; NAME=ingest|stream|jobs|cache|loadgen chooses one
-	@$(RUN) bench $(NAME)
+	@$(RUN) bench $(NAME) $(ARGS)
 
 chaos: setup ## kill, stop and starve each part under load, and count what was lost; PART=ingest, QUICK=1
 	@$(RUN) tests.chaos $(PART) $(ARGS)

@@ -33,7 +33,9 @@ def _of_kind(kind: str) -> dict[str, dict[str, Any]]:
 def _pods() -> dict[str, dict[str, Any]]:
     """The pod specification of every workload, by the workload's name."""
     templates = {
-        name: spec["template"] for kind in ("Deployment", "Job") for name, spec in _of_kind(kind).items()
+        name: spec["template"]
+        for kind in ("Deployment", "StatefulSet", "Job")
+        for name, spec in _of_kind(kind).items()
     }
     for name, spec in _of_kind("CronJob").items():
         templates[name] = spec["jobTemplate"]["spec"]["template"]
@@ -102,7 +104,7 @@ def test_pods_have_requests_and_limits(pod: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("service", PORTS)
 def test_services_listen_on_the_contracts_ports(service: str) -> None:
-    (container,) = _of_kind("Deployment")[service]["template"]["spec"]["containers"]
+    (container,) = _pods()[service]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": PORTS[service]}]
     assert _of_kind("Service")[service]["ports"][0]["port"] == PORTS[service]
     assert environment.read_by(service)[f"SIGNALBOX_{service.upper()}_PORT"].default == str(PORTS[service])
@@ -110,7 +112,7 @@ def test_services_listen_on_the_contracts_ports(service: str) -> None:
 
 @pytest.mark.parametrize("service", PORTS)
 def test_services_are_probed(service: str) -> None:
-    (container,) = _of_kind("Deployment")[service]["template"]["spec"]["containers"]
+    (container,) = _pods()[service]["containers"]
     paths = {
         kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")
     }
