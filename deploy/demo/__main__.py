@@ -77,7 +77,7 @@ async def _exercise(environment: Mapping[str, str], folder: Path) -> Outcome:
             before = await counts.accepted(http, ingest)
             with running_site(ingest=ingest, key=environment["SIGNALBOX_PUBLIC_KEY"]) as site:
                 chromium = await _browse(site)
-                _say("server     events and jobs through the Python client")
+                _say("server     events and jobs through the Python client, an error through Sentry's SDK")
                 asked = await asyncio.to_thread(_produce, environment, site)
                 _say("cache      two replicas")
                 cached = await cache.exercise(
@@ -114,6 +114,7 @@ async def _exercise(environment: Mapping[str, str], folder: Path) -> Outcome:
                 load_status=load_status,
                 load=result,
                 browser=chromium,
+                sentry_errors=sum(issue["title"].startswith("ZeroDivisionError") for issue in issues),
                 browser_errors=sum("declined" in issue["title"] for issue in issues),
                 console=jobs,
             )
@@ -134,6 +135,7 @@ async def _browse(site: Site) -> str | None:
 def _produce(environment: Mapping[str, str], site: Site) -> producers.Jobs:
     with Client(environment["INGEST_URL"], environment["SIGNALBOX_SECRET_KEY"]) as client:
         producers.send_events(client)
+        producers.report_with_sentry(environment["SENTRY_DSN"])
         return producers.ask_for_jobs(client, site)
 
 

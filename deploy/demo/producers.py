@@ -4,6 +4,8 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import sentry_sdk
+
 from deploy.demo.site import Site
 from signalbox_client import Client
 
@@ -44,6 +46,16 @@ def _fail(client: Client, visit: int) -> None:
         _price(visit)
     except KeyError as error:
         client.track_error(error, page="/checkout")
+
+
+def report_with_sentry(dsn: str) -> None:
+    """An error through Sentry's own SDK, which knows nothing of signalbox but the DSN."""
+    sentry_sdk.init(dsn=dsn, release="demo-1", environment="demo", default_integrations=False)
+    try:
+        1 / 0  # noqa: B018 - the error is the point
+    except ZeroDivisionError as error:
+        sentry_sdk.capture_exception(error)
+    sentry_sdk.flush(timeout=10.0)
 
 
 def _price(visit: int) -> int:

@@ -33,6 +33,8 @@ class Outcome:
     #: Chromium's path, or None where there is none.
     browser: str | None
     browser_errors: int
+    #: Issues that came through Sentry's SDK.
+    sentry_errors: int
     console: str
 
 
@@ -64,6 +66,8 @@ def failures(outcome: Outcome) -> list[str]:
         wrong.append(f"the load test ended with status {outcome.load_status}")
     if outcome.browser is not None and not outcome.browser_errors:
         wrong.append("no error of the browser became an issue")
+    if not outcome.sentry_errors:
+        wrong.append("no error of Sentry's SDK became an issue")
     return wrong
 
 
@@ -93,6 +97,7 @@ def show(outcome: Outcome, console: Console) -> None:
         "invalidation", f"dropped by {cache.replicas_fresh} of {cache.replicas} replicas at one change"
     )
     table.add_row("load test", _load(outcome.load))
+    table.add_row("Sentry's SDK", f"{outcome.sentry_errors} issue")
     table.add_row("browser", outcome.browser or "no Chromium here: its part was left out")
     console.print(table)
     console.print(f"console: {outcome.console}/")
